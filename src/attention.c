@@ -1,0 +1,80 @@
+/*
+ * attention.c - self-attention of one text, head by head.
+ *
+ * Both products are sst_gemm: a head's keys become panels of 16 tokens, its values panels of 16 dimensions, and
+ * a block of queries goes through scores, softmax and contexts while it is in the cache.
+ */
+#include <string.h>
+
+#include "forward.h"
+
+#define QUERY_BLOCK 64          /* rows of scores at a time: 128 KB at 512 tokens */
+
+size_t
+sst_attention_scratch(const sst_shape *shape)
+{
+    size_t      tokens = sst_round_up(shape->positions);
+    size_t      width = shape->hidden / shape->heads;
+
+    return tokens * (1 + width) + sst_round_up(width) * (1 + tokens) + QUERY_BLOCK * tokens;
+}
+
+/* Panels [1 + width][16 tokens] of k [tokens][ldk]: bias 0; tokens beyond the last are 0. */
+static void
+pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels)
+{
+    for (size_t first = 0; first < tokens; first += SST_LANES)
+    {
+        size_t      count = tokens - first < SST_LANES ? tokens - first : SST_LANES;
+
+        memset(panels, 0, (1 + width) * SST_LANES * sizeof(float));
+        panels += SST_LANES;
+        for (size_t t = 0; t < count; t++)
+            for (size_t i = 0; i < width; i++)
+                panels[i * SST_LANES + t] = k[(first + t) * ldk + i];
+        panels += width * SST_LANES;
+    }
+}
+
+/* Panels [1 + tokens][16 dimensions] of v [tokens][ldv]: bias 0; dimensions beyond the head's are 0. */
+static void
+pack_values(const float *v, size_t ldv, size_t tokens, size_t width, float *panels)
+{
+    for (size_t first = 0; first < width; first += SST_LANES)
+    {
+        size_t      count = width - first < SST_LANES ? width - first : SST_LANES;
+
+        memset(panels, 0, (1 + tokens) * SST_LANES * sizeof(float));
+        panels += SST_LANES;
+        for (size_t t = 0; t < tokens; t++, panels += SST_LANES)
+            memcpy(panels, v + t * ldv + first, count * sizeof(float));
+    }
+}
+
+void
+sst_attention(const sst_kernels *kernels, const sst_shape *shape, float *q, size_t rows,
+              const float *k, const float *v, size_t tokens, float *scratch, const sst_tick *tick)
+{
+    const size_t d = shape->hidden;
+    const size_t width = d / shape->heads;
+    const size_t padded = sst_round_up(tokens);
+    float      *keys = scratch;
+    float      *values = keys + padded * (1 + width);
+    float      *scores = values + sst_round_up(width) * (1 + tokens);
+
+    for (size_t head = 0; head < d; head += width)
+    {
+        pack_keys(k + head, d, tokens, width, keys);
+        pack_values(v + head, d, tokens, width, values);
+        for (size_t row = 0; row < rows; row += QUERY_BLOCK)
+        {
+            size_t      count = rows - row < QUERY_BLOCK ? rows - row : QUERY_BLOCK;
+            float      *block = q + row * d + head;
+
+            sst_gemm(kernels, block, d, count, keys, width, padded, scores, padded, SST_STORE, tick);
+            for (size_t r = 0; r < count; r++)
+                kernels->softmax(scores + r * padded, tokens);
+            sst_gemm(kernels, scores, padded, count, values, tokens, width, block, d, SST_STORE, tick);
+        }
+    }
+}

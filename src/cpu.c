@@ -1,0 +1,72 @@
+/*
+ * cpu.c - which kernels this CPU and its operating system can run.
+ *
+ * Start with the plain C table; each family that is there and not above the limit replaces it.
+ */
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* The register states that the operating system saves (XCR0). */
+static uint64_t
+saved_states(void)
+{
+    uint32_t    lo,
+                hi;
+
+    __asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t) hi << 32 | lo;
+}
+
+/* The highest of the families that CPU and operating system support. */
+static sst_isa
+detect(void)
+{
+    const uint64_t ymm = 0x06,  /* XMM and YMM state */
+                zmm = 0xe6;     /* and opmask, upper halves, ZMM 16-31 */
+    uint32_t    a,
+                b,
+                c,
+                d;
+    uint64_t    states;
+
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_AVX) || !(c & bit_FMA))
+        return SST_ISA_C;
+    states = saved_states();
+    if ((states & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2))
+        return SST_ISA_C;
+    if ((states & zmm) != zmm || !(b & bit_AVX512F))
+        return SST_ISA_AVX2;
+    return SST_ISA_AVX512;
+}
+#else
+static sst_isa
+detect(void)
+{
+    return SST_ISA_C;
+}
+#endif
+
+const sst_kernels *
+sst_kernels_get(sst_isa limit)
+{
+    const sst_kernels *kernels = &sst_kernels_c;
+    sst_isa     isa = detect();
+
+    if (isa > limit)
+        isa = limit;
+#if defined(__x86_64__)
+    if (isa >= SST_ISA_AVX2)
+        kernels = &sst_kernels_avx2;
+    if (isa >= SST_ISA_AVX512)
+        kernels = &sst_kernels_avx512;
+#endif
+    return kernels;
+}
+
+const char *
+sst_kernels_name(const sst_kernels *kernels)
+{
+    return kernels->name;
+}

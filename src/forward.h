@@ -1,0 +1,34 @@
+/*
+ * forward.h - the parts of the forward pass that model.c puts together.
+ */
+#ifndef SST_FORWARD_H
+#define SST_FORWARD_H
+
+#include "kernels.h"
+
+/*
+ * y [rows][out] from x [rows][in] and panels (see sst_linear), both with leading dimensions; epilogue as in
+ * kernels.h. y must not overlap x.
+ */
+extern void sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, size_t rows,
+                     const float *panels, size_t in, size_t out, float *y, size_t ldy,
+                     sst_epilogue epilogue, const sst_tick *tick);
+
+/* Floats of scratch that sst_attention needs. */
+extern size_t sst_attention_scratch(const sst_shape *shape);
+
+/*
+ * Self-attention of one text: q [rows][D] becomes the heads' contexts, k and v [tokens][D]. The queries are
+ * those of any of the text's tokens; they carry the factor 1/sqrt(D/H) already.
+ */
+extern void sst_attention(const sst_kernels *kernels, const sst_shape *shape, float *q, size_t rows,
+                          const float *k, const float *v, size_t tokens, float *scratch,
+                          const sst_tick *tick);
+
+static inline size_t
+sst_round_up(size_t n)
+{
+    return (n + SST_LANES - 1) / SST_LANES * SST_LANES;
+}
+
+#endif

@@ -1,0 +1,80 @@
+/*
+ * kernels_avx2.c - v16 as two AVX2 registers. A tile of 6 rows and one panel takes 12 of the 16 registers.
+ */
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#include <immintrin.h>
+
+typedef struct
+{
+    __m256      lo,
+                hi;
+} v16;
+
+static inline v16
+v16_load(const float *p)
+{
+    return (v16) {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+static inline void
+v16_store(float *p, v16 v)
+{
+    _mm256_storeu_ps(p, v.lo);
+    _mm256_storeu_ps(p + 8, v.hi);
+}
+
+static inline v16
+v16_set1(float f)
+{
+    return (v16) {_mm256_set1_ps(f), _mm256_set1_ps(f)};
+}
+
+#define BOTH_HALVES(name, op) \
+    static inline v16 name(v16 a, v16 b) { return (v16) {op(a.lo, b.lo), op(a.hi, b.hi)}; }
+
+BOTH_HALVES(v16_add, _mm256_add_ps)
+BOTH_HALVES(v16_sub, _mm256_sub_ps)
+BOTH_HALVES(v16_mul, _mm256_mul_ps)
+BOTH_HALVES(v16_max, _mm256_max_ps)
+BOTH_HALVES(v16_min, _mm256_min_ps)
+
+static inline v16
+v16_fma(v16 a, v16 b, v16 c)
+{
+    return (v16) {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+
+static inline __m256
+scale_half(__m256 p, __m256 t)
+{
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p),
+                                                _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
+}
+
+static inline v16
+v16_scale(v16 p, v16 t)
+{
+    return (v16) {scale_half(p.lo, t.lo), scale_half(p.hi, t.hi)};
+}
+
+#define SST_KERNELS sst_kernels_avx2
+#define SST_ISA_NAME "avx2"
+#define SST_TILE_ROWS 6
+#define SST_TILE_PANELS 1
+#define SST_PREFETCH 512        /* floats: 2 KB ahead */
+#include "kernels_tmpl.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,229 @@
+/*
+ * model.c - the forward pass of DistilBertForSequenceClassification over a ragged batch.
+ *
+ * After Sanh et al. 2019 and Hugging Face transformers 4.29, modeling_distilbert.py. A batch is worked off in passes of
+ * at most PASS_TOKENS tokens (or one text): enough rows to use each weight from the cache many times, few enough to
+ * keep the workspace small. In a pass all linear layers see one [T][D] matrix; attention walks the texts.
+ *
+ * Only the hidden state of a text's first token, [CLS], reaches the classifier: the last layer computes keys and
+ * values for all tokens and everything else for the first tokens only. No sum is left out of any logit.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "forward.h"
+#include "packed.h"
+
+#define PASS_TOKENS 512
+#define FFN_BLOCK 48            /* rows of [F]: at most 590 KB of L2 at F = 3072 */
+
+typedef struct pass
+{
+    const sst_model *model;
+    const sst_kernels *kernels;
+    const sst_tick *tick;
+    const size_t *start;        /* [texts + 1], offsets into the batch's ids */
+    size_t      texts;
+    size_t      tokens;         /* T of this pass */
+    float      *x;              /* [T][D] hidden states */
+    float      *q, *k, *v;      /* [T][D]; q becomes the attention's contexts */
+    float      *ffn;            /* [FFN_BLOCK][F] */
+    float      *scratch;        /* for sst_attention */
+} pass;
+
+static size_t
+pass_tokens(const sst_model *model)
+{
+    return model->shape.positions > PASS_TOKENS ? model->shape.positions : PASS_TOKENS;
+}
+
+size_t
+sst_workspace_size(const sst_model *model)
+{
+    size_t      hidden = sst_round_up(pass_tokens(model) * model->shape.hidden);
+    size_t      ffn = sst_round_up((size_t) FFN_BLOCK * model->shape.ffn);
+
+    return (4 * hidden + ffn + sst_attention_scratch(&model->shape)) * sizeof(float);
+}
+
+static void
+linear(const pass *p, const sst_linear *layer, const float *x, size_t rows, float *y, sst_epilogue epilogue)
+{
+    sst_gemm(p->kernels, x, layer->in, rows, layer->panels, layer->in, layer->out, y, layer->out, epilogue, p->tick);
+}
+
+static void
+norm_rows(const pass *p, const sst_norm *norm, float *x, size_t rows)
+{
+    size_t      d = p->model->shape.hidden;
+
+    for (size_t r = 0; r < rows; r++)
+        p->kernels->layer_norm(x + r * d, norm->weight, norm->bias, d);
+    sst_tick_call(p->tick);
+}
+
+/* x = norm(word embedding + position embedding) for each token of the pass. */
+static sst_status
+embed(const pass *p, const int32_t *ids)
+{
+    const sst_model *m = p->model;
+    const size_t d = m->shape.hidden;
+    float      *x = p->x;
+
+    for (size_t b = 0; b < p->texts; b++)
+        for (size_t at = p->start[b]; at < p->start[b + 1]; at++, x += d)
+        {
+            size_t      id = (size_t) ids[at];
+            const float *word = m->word + id * d;
+            const float *position = m->position + (at - p->start[b]) * d;
+
+            if (ids[at] < 0 || id >= m->shape.vocab)
+                return SST_BAD_TOKEN;
+            if (sst_hash64(word, d * sizeof(float)) != m->word_hashes[id])
+                return SST_DAMAGED;
+            for (size_t i = 0; i < d; i++)
+                x[i] = word[i] + position[i];
+        }
+    norm_rows(p, &m->embedding_norm, p->x, p->tokens);
+    return SST_OK;
+}
+
+/* x = norm(x + FFN(x)), a block of rows at a time so that the wide hidden layer stays in the cache. */
+static void
+feed_forward(const pass *p, const sst_layer *layer, float *x, size_t rows)
+{
+    const size_t d = p->model->shape.hidden;
+
+    for (size_t row = 0; row < rows; row += FFN_BLOCK)
+    {
+        size_t      count = rows - row < FFN_BLOCK ? rows - row : FFN_BLOCK;
+
+        linear(p, &layer->lin1, x + row * d, count, p->ffn, SST_GELU);
+        linear(p, &layer->lin2, p->ffn, count, x + row * d, SST_ADD);
+    }
+    norm_rows(p, &layer->out_norm, x, rows);
+}
+
+/* What follows the attention, for rows whose contexts are in q: residual, norm, FFN. */
+static void
+finish_layer(const pass *p, const sst_layer *layer, size_t rows)
+{
+    linear(p, &layer->out, p->q, rows, p->x, SST_ADD);
+    norm_rows(p, &layer->sa_norm, p->x, rows);
+    feed_forward(p, layer, p->x, rows);
+}
+
+/* Attention of every text. Row b of q is the query of its first token, or else q has the rows of all tokens. */
+static void
+attend(const pass *p, bool first_tokens_only)
+{
+    const size_t d = p->model->shape.hidden;
+
+    for (size_t b = 0; b < p->texts; b++)
+    {
+        size_t      at = p->start[b] - p->start[0];
+        size_t      tokens = p->start[b + 1] - p->start[b];
+        float      *q = p->q + (first_tokens_only ? b : at) * d;
+
+        sst_attention(p->kernels, &p->model->shape, q, first_tokens_only ? 1 : tokens,
+                      p->k + at * d, p->v + at * d, tokens, p->scratch, p->tick);
+    }
+}
+
+static void
+full_layer(const pass *p, const sst_layer *layer)
+{
+    linear(p, &layer->q, p->x, p->tokens, p->q, SST_STORE);
+    linear(p, &layer->k, p->x, p->tokens, p->k, SST_STORE);
+    linear(p, &layer->v, p->x, p->tokens, p->v, SST_STORE);
+    attend(p, false);
+    finish_layer(p, layer, p->tokens);
+}
+
+/* The last layer: x [T][D] in, x [B][D] out, one row for each text's first token. */
+static void
+last_layer(const pass *p, const sst_layer *layer)
+{
+    const size_t d = p->model->shape.hidden;
+
+    linear(p, &layer->k, p->x, p->tokens, p->k, SST_STORE);
+    linear(p, &layer->v, p->x, p->tokens, p->v, SST_STORE);
+    for (size_t b = 1; b < p->texts; b++)
+        memmove(p->x + b * d, p->x + (p->start[b] - p->start[0]) * d, d * sizeof(float));
+    linear(p, &layer->q, p->x, p->texts, p->q, SST_STORE);
+    attend(p, true);
+    finish_layer(p, layer, p->texts);
+}
+
+/* x [B][D] -> logits [B][C] */
+static sst_status
+classify(const pass *p, float *logits)
+{
+    const sst_model *m = p->model;
+    const size_t pooled = p->texts * m->shape.hidden;
+    const size_t count = p->texts * m->shape.labels;
+
+    linear(p, &m->pre_classifier, p->x, p->texts, p->q, SST_STORE);
+    for (size_t i = 0; i < pooled; i++)
+        if (p->q[i] < 0.0f)     /* ReLU; NaN goes on to the logits */
+            p->q[i] = 0.0f;
+    linear(p, &m->classifier, p->q, p->texts, logits, SST_STORE);
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(logits[i]))
+            return SST_NOT_FINITE;
+    return SST_OK;
+}
+
+static sst_status
+run_pass(const pass *p, const int32_t *ids, float *logits)
+{
+    const uint32_t last = p->model->shape.layers - 1;
+    sst_status  status = embed(p, ids);
+
+    if (status != SST_OK)
+        return status;
+    for (uint32_t i = 0; i < last; i++)
+        full_layer(p, &p->model->layer[i]);
+    last_layer(p, &p->model->layer[last]);
+    return classify(p, logits);
+}
+
+sst_status
+sst_forward(const sst_model *model, const sst_kernels *kernels, const int32_t *ids, const size_t *start,
+            size_t texts, float *logits, void *workspace, const sst_tick *tick)
+{
+    const size_t most = pass_tokens(model);
+    const size_t hidden = sst_round_up(most * model->shape.hidden);
+    pass        p = {.model = model, .kernels = kernels, .tick = tick};
+
+    p.x = workspace;
+    p.q = p.x + hidden;
+    p.k = p.q + hidden;
+    p.v = p.k + hidden;
+    p.ffn = p.v + hidden;
+    p.scratch = p.ffn + sst_round_up((size_t) FFN_BLOCK * model->shape.ffn);
+    for (size_t b = 0; b < texts; b += p.texts)
+    {
+        sst_status  status;
+
+        p.start = start + b;
+        p.texts = 1;
+        while (b + p.texts < texts && start[b + p.texts + 1] - start[b] <= most)
+            p.texts++;
+        p.tokens = start[b + p.texts] - start[b];
+        status = run_pass(&p, ids, logits + b * model->shape.labels);
+        if (status != SST_OK)
+            return status;
+    }
+    return SST_OK;
+}
+
+void
+sst_softmax(const float *logits, uint32_t count, float *probabilities)
+{
+    float       padded[SST_MAX_LABELS + SST_LANES];
+
+    memcpy(padded, logits, count * sizeof(float));
+    sst_kernels_c.softmax(padded, count);
+    memcpy(probabilities, padded, count * sizeof(float));
+}

@@ -1,0 +1,336 @@
+/*
+ * packed.c - open and check a packed file. The layout is described in packed.h.
+ */
+#include <string.h>
+
+#include "packed.h"
+
+/* Walks through a file: hands out where the next part lies. */
+typedef struct walker
+{
+    const unsigned char *base;
+    uint64_t    at;
+} walker;
+
+static const void *
+next_part(walker *w, uint64_t bytes)
+{
+    const void *part = w->base + w->at;
+
+    w->at += (bytes + 63) & ~(uint64_t) 63;
+    return part;
+}
+
+static sst_linear
+next_linear(walker *w, uint32_t in, uint32_t out)
+{
+    uint64_t    panels = ((uint64_t) out + SST_LANES - 1) / SST_LANES;
+    sst_linear  linear = {.in = in, .out = out};
+
+    linear.panels = next_part(w, panels * (1 + (uint64_t) in) * SST_LANES * sizeof(float));
+    return linear;
+}
+
+static sst_norm
+next_norm(walker *w, uint32_t size)
+{
+    sst_norm    norm;
+
+    norm.weight = next_part(w, (uint64_t) size * sizeof(float));
+    norm.bias = next_part(w, (uint64_t) size * sizeof(float));
+    return norm;
+}
+
+static void
+next_layer(walker *w, const sst_shape *shape, sst_layer *layer)
+{
+    uint32_t    d = shape->hidden;
+
+    layer->q = next_linear(w, d, d);
+    layer->k = next_linear(w, d, d);
+    layer->v = next_linear(w, d, d);
+    layer->out = next_linear(w, d, d);
+    layer->sa_norm = next_norm(w, d);
+    layer->lin1 = next_linear(w, d, shape->ffn);
+    layer->lin2 = next_linear(w, shape->ffn, d);
+    layer->out_norm = next_norm(w, d);
+}
+
+static void
+view_tables(sst_model *model, const sst_packed_header *header, walker *w)
+{
+    const sst_shape *shape = &model->shape;
+    sst_vocab  *vocab = &model->vocab;
+
+    model->label_offsets = next_part(w, ((uint64_t) shape->labels + 1) * sizeof(uint32_t));
+    model->label_bytes = next_part(w, header->label_bytes);
+    vocab->slots = next_part(w, (uint64_t) header->vocab_slots * sizeof(sst_vocab_slot));
+    vocab->offsets = next_part(w, ((uint64_t) shape->vocab + 1) * sizeof(uint32_t));
+    vocab->bytes = next_part(w, header->vocab_bytes);
+    vocab->slot_mask = header->vocab_slots - 1;
+    vocab->size = shape->vocab;
+    vocab->longest = header->vocab_longest;
+    vocab->pad = header->pad;
+    vocab->unk = header->unk;
+    vocab->cls = header->cls;
+    vocab->sep = header->sep;
+    vocab->mask = header->mask;
+    model->selftests = header->selftests;
+    model->selftest_offsets = next_part(w, ((uint64_t) header->selftests + 1) * sizeof(uint32_t));
+    model->selftest_bytes = next_part(w, header->selftest_bytes);
+    model->selftest_logits = next_part(w, (uint64_t) header->selftests * shape->labels * sizeof(float));
+    model->word_hashes = next_part(w, (uint64_t) shape->vocab * sizeof(uint64_t));
+}
+
+uint64_t
+sst_packed_view(sst_model *model, const sst_packed_header *header)
+{
+    walker      w = {(const unsigned char *) header, 0};
+    const sst_shape *shape = &model->shape;
+    uint32_t    d = header->shape.hidden;
+
+    model->file = w.base;
+    model->shape = header->shape;
+    model->name = header->name;
+    model->notice = header->notice;
+    model->fingerprint = header->fingerprint;
+    model->weights_hash = header->weights_hash;
+
+    next_part(&w, sizeof(*header));
+    view_tables(model, header, &w);
+    model->word = next_part(&w, (uint64_t) shape->vocab * d * sizeof(float));
+    model->weights_at = w.at;
+    model->position = next_part(&w, (uint64_t) shape->positions * d * sizeof(float));
+    model->embedding_norm = next_norm(&w, d);
+    for (uint32_t i = 0; i < shape->layers; i++)
+        next_layer(&w, shape, &model->layer[i]);
+    model->pre_classifier = next_linear(&w, d, d);
+    model->classifier = next_linear(&w, d, shape->labels);
+    model->file_size = w.at;
+    return w.at;
+}
+
+uint64_t
+sst_packed_tables_end(const sst_model *model)
+{
+    return (uint64_t) ((const unsigned char *) model->word - model->file);
+}
+
+/* ---- checksums ------------------------------------------------------------------------------- */
+
+#define HASH_LANES 8
+
+/* A bijection of the lane for every word, so that no single change can be lost. */
+static inline uint64_t
+hash_step(uint64_t lane, uint64_t word)
+{
+    lane = (lane ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    return lane << 29 | lane >> 35;
+}
+
+/* Eight lanes, because one chain of multiplications would be slower than memory. */
+uint64_t
+sst_hash64(const void *data, size_t size)
+{
+    const unsigned char *p = data;
+    uint64_t    lane[HASH_LANES];
+    uint64_t    hash = size;
+
+    for (int i = 0; i < HASH_LANES; i++)
+        lane[i] = (uint64_t) i;
+    for (; size >= sizeof(lane); size -= sizeof(lane), p += sizeof(lane))
+        for (int i = 0; i < HASH_LANES; i++)
+        {
+            uint64_t    word;
+
+            memcpy(&word, p + i * sizeof(word), sizeof(word));
+            lane[i] = hash_step(lane[i], word);
+        }
+    for (; size >= sizeof(uint32_t); size -= sizeof(uint32_t), p += sizeof(uint32_t))
+    {
+        uint32_t    word;
+
+        memcpy(&word, p, sizeof(word));
+        lane[0] = hash_step(lane[0], word);
+    }
+    for (int i = 0; i < HASH_LANES; i++)
+        hash = hash_step(hash, lane[i]);
+    return hash ^ hash >> 32;
+}
+
+uint64_t
+sst_weights_hash(const sst_model *model, const sst_tick *tick)
+{
+    const uint64_t block = 1 << 20; /* 0.1 ms in memory, some ms where it must be read from disk */
+    uint64_t    hash = 0;
+
+    for (uint64_t at = model->weights_at; at < model->file_size; at += block)
+    {
+        uint64_t    left = model->file_size - at;
+
+        hash = hash_step(hash, sst_hash64(model->file + at, (size_t) (left < block ? left : block)));
+        sst_tick_call(tick);
+    }
+    return hash;
+}
+
+sst_status
+sst_model_verify(const sst_model *model, const sst_tick *tick)
+{
+    return sst_weights_hash(model, tick) == model->weights_hash ? SST_OK : SST_DAMAGED;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static bool
+shape_is_sane(const sst_shape *s)
+{
+    return s->layers >= 1 && s->layers <= SST_MAX_LAYERS &&
+        s->hidden >= 1 && s->hidden <= SST_MAX_HIDDEN &&
+        s->heads >= 1 && s->hidden % s->heads == 0 &&
+        s->ffn >= 1 && s->ffn <= SST_MAX_HIDDEN &&
+        s->vocab >= 1 && s->vocab <= SST_MAX_VOCAB &&
+        s->positions >= 2 && s->positions <= SST_MAX_POSITIONS &&
+        s->labels >= 2 && s->labels <= SST_MAX_LABELS &&
+        s->precision == SST_FP32;
+}
+
+static bool
+header_is_sane(const sst_packed_header *h)
+{
+    return shape_is_sane(&h->shape) &&
+        h->vocab_slots > h->shape.vocab && (h->vocab_slots & (h->vocab_slots - 1)) == 0 &&
+        memchr(h->name, '\0', sizeof(h->name)) &&
+        memchr(h->fingerprint, '\0', sizeof(h->fingerprint)) &&
+        memchr(h->notice, '\0', sizeof(h->notice));
+}
+
+static bool
+id_is_sane(const sst_vocab *vocab, int32_t id)
+{
+    return id >= 0 && (uint32_t) id < vocab->size;
+}
+
+/* offsets [count + 1] must ascend from 0 to size. */
+static bool
+offsets_are_sane(const uint32_t *offsets, uint32_t count, uint32_t size)
+{
+    if (offsets[0] != 0 || offsets[count] != size)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (offsets[i] > offsets[i + 1])
+            return false;
+    return true;
+}
+
+/* As above, for NUL-terminated strings. */
+static bool
+strings_are_sane(const uint32_t *offsets, const char *bytes, uint32_t count, uint32_t size)
+{
+    if (!offsets_are_sane(offsets, count, size))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (offsets[i] == offsets[i + 1] || bytes[offsets[i + 1] - 1] != '\0')
+            return false;
+    return true;
+}
+
+static bool
+vocab_is_sane(const sst_vocab *vocab, uint32_t bytes)
+{
+    uint32_t    used = 0;
+
+    if (!offsets_are_sane(vocab->offsets, vocab->size, bytes))
+        return false;
+    for (uint32_t i = 0; i <= vocab->slot_mask; i++)
+    {
+        if (vocab->slots[i].id_plus_1 > vocab->size)
+            return false;
+        used += vocab->slots[i].id_plus_1 != 0;
+    }
+    return used <= vocab->slot_mask &&  /* one slot empty, so that every probe ends */
+        id_is_sane(vocab, vocab->pad) && id_is_sane(vocab, vocab->unk) && id_is_sane(vocab, vocab->cls) &&
+        id_is_sane(vocab, vocab->sep) && id_is_sane(vocab, vocab->mask);
+}
+
+static bool
+tables_are_sane(const sst_model *model, const sst_packed_header *header)
+{
+    return strings_are_sane(model->label_offsets, model->label_bytes, model->shape.labels, header->label_bytes) &&
+        strings_are_sane(model->selftest_offsets, model->selftest_bytes, model->selftests,
+                         header->selftest_bytes) &&
+        vocab_is_sane(&model->vocab, header->vocab_bytes);
+}
+
+sst_status
+sst_model_open(sst_model *model, const void *data, uint64_t size)
+{
+    const sst_packed_header *header = data;
+    uint64_t    tables_end;
+
+    if (size < sizeof(header->magic) || memcmp(header->magic, SST_PACKED_MAGIC, sizeof(header->magic)) != 0)
+        return SST_NOT_A_MODEL;
+    if (size < sizeof(*header))
+        return SST_WRONG_SIZE;
+    if (header->layout != SST_PACKED_LAYOUT || header->byte_order != SST_PACKED_BYTE_ORDER)
+        return SST_WRONG_LAYOUT;
+    if (header->file_size != size)
+        return SST_WRONG_SIZE;
+    if (sst_hash64(header, offsetof(sst_packed_header, header_hash)) != header->header_hash)
+        return SST_DAMAGED;
+    if (!header_is_sane(header) || sst_packed_view(model, header) != size)
+        return SST_BAD_SHAPE;
+    tables_end = sst_packed_tables_end(model);
+    if (sst_hash64(header + 1, (size_t) (tables_end - sizeof(*header))) != header->tables_hash)
+        return SST_DAMAGED;
+    return tables_are_sane(model, header) ? SST_OK : SST_BAD_SHAPE;
+}
+
+/* ---- reading the tables ---------------------------------------------------------------------- */
+
+const char *
+sst_model_label(const sst_model *model, uint32_t label)
+{
+    return model->label_bytes + model->label_offsets[label];
+}
+
+sst_selftest
+sst_model_selftest(const sst_model *model, uint32_t i)
+{
+    sst_selftest test;
+
+    test.text = model->selftest_bytes + model->selftest_offsets[i];
+    test.logits = model->selftest_logits + (size_t) i * model->shape.labels;
+    return test;
+}
+
+const char *
+sst_precision_name(sst_precision precision)
+{
+    return precision == SST_FP32 ? "fp32" : "unknown";
+}
+
+const char *
+sst_status_text(sst_status status)
+{
+    switch (status)
+    {
+        case SST_OK:
+            return "no error";
+        case SST_NOT_A_MODEL:
+            return "it is not a packed model";
+        case SST_WRONG_LAYOUT:
+            return "it was packed for another version of distilsst or another byte order";
+        case SST_WRONG_SIZE:
+            return "its size is not what its header says; it may be truncated";
+        case SST_DAMAGED:
+            return "a checksum does not match; its contents have changed since it was packed";
+        case SST_BAD_SHAPE:
+            return "its header or its tables contradict themselves";
+        case SST_BAD_TOKEN:
+            return "a token id is not in the vocabulary";
+        case SST_NOT_FINITE:
+            return "the model's weights give logits that are not finite";
+    }
+    return "unknown error";
+}

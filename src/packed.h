@@ -1,0 +1,59 @@
+/*
+ * packed.h - the packed file: what tools/distilsst-pack writes and sst_model_open reads.
+ *
+ *   header            sst_packed_header, ending in its own checksum
+ *   tables            labels, vocabulary, self-test vectors, checksums of the word embeddings' rows
+ *   word embeddings   [V][D] float
+ *   weights           position embeddings [P][D], norm, layers, head
+ *
+ * Little-endian. Every part begins at a multiple of 64 bytes; the bytes between are 0. Nothing in it depends on the CPU.
+ * The three checksums cover all bytes but the padding before the weights: the header's and the tables' are checked by
+ * every sst_model_open, a word embedding's row whenever it is read, the weights by sst_model_verify.
+ */
+#ifndef SST_PACKED_H
+#define SST_PACKED_H
+
+#include "kernels.h"
+
+#define SST_PACKED_MAGIC "distlsst"
+#define SST_PACKED_LAYOUT 1
+#define SST_PACKED_BYTE_ORDER 0x01020304u
+
+typedef struct sst_packed_header
+{
+    char        magic[8];
+    uint32_t    layout;         /* SST_PACKED_LAYOUT */
+    uint32_t    byte_order;     /* SST_PACKED_BYTE_ORDER as its writer stores it */
+    uint64_t    file_size;
+    sst_shape   shape;
+    int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
+    uint32_t    label_bytes;    /* sizes of the tables that the shape does not give */
+    uint32_t    vocab_slots;
+    uint32_t    vocab_bytes;
+    uint32_t    vocab_longest;
+    uint32_t    selftests;
+    uint32_t    selftest_bytes;
+    uint32_t    reserved;
+    char        name[64];       /* NUL-terminated, as the two below */
+    char        fingerprint[72];
+    char        notice[760];
+    uint64_t    tables_hash;
+    uint64_t    weights_hash;   /* sst_weights_hash */
+    uint64_t    header_hash;    /* sst_hash64 of all before */
+} sst_packed_header;
+
+_Static_assert(sizeof(sst_packed_header) == 1024, "the header has no hole and ends at a multiple of 64");
+
+/*
+ * Point *model at the parts of a packed file that begins with header, from the header's sizes alone; they must be within
+ * the limits of sst.h. Returns the file's size. The writer uses it on its own buffer to find where things go.
+ */
+extern uint64_t sst_packed_view(sst_model *model, const sst_packed_header *header);
+
+/* The first byte behind the tables, counted from the file's start. */
+extern uint64_t sst_packed_tables_end(const sst_model *model);
+
+/* The checksum of the weights (see sst_model_verify). */
+extern uint64_t sst_weights_hash(const sst_model *model, const sst_tick *tick);
+
+#endif

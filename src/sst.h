@@ -1,0 +1,249 @@
+/*
+ * sst.h - the core of distilsst: a text's token ids, and token ids' logits.
+ *
+ * The core is C11 and utf8proc. It does not allocate, print, or know PostgreSQL: memory comes from the
+ * caller, errors are returned as sst_status, and long work calls a tick between blocks (see sst_tick).
+ *
+ * Wording
+ *   text         one SQL value, UTF-8 here
+ *   piece, token one entry of the vocabulary, named by its id
+ *   batch        texts that share one forward pass: a ragged list of token ids, no padding
+ *   panel        16 output columns of a weight matrix
+ *   packed file  the .dsst file, mapped read-only (layout in packed.h)
+ *   fingerprint  which model it is: a sha256 in hex
+ *
+ * Letters used in shape comments
+ *   T tokens of a batch   B texts of a batch    V vocabulary     P positions
+ *   D hidden size         H heads               F hidden size of the FFN
+ *   L layers              C labels              K, N inputs and outputs of a linear layer
+ *
+ * One answer: a text has the same logits, bit for bit, alone or in any batch and with any kernels. Every output
+ * element is one chain of fma over k that starts from the bias; every sum over a row is taken in one
+ * order of 16 lanes; exp and erf are our own polynomials. Compile with -ffp-contract=off.
+ */
+#ifndef SST_H
+#define SST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Shapes a packed file may have; sst_model_open refuses others. They keep every product below 2^62. */
+#define SST_MAX_LAYERS 64
+#define SST_MAX_HIDDEN 16384    /* D and F */
+#define SST_MAX_VOCAB (1 << 22)
+#define SST_MAX_POSITIONS 8192
+#define SST_MAX_LABELS 1024
+
+/* A word of more code points than this is one [UNK], as in BERT. */
+#define SST_MAX_WORD 100
+
+typedef enum sst_status
+{
+    SST_OK,
+    SST_NOT_A_MODEL,            /* no packed file: wrong magic */
+    SST_WRONG_LAYOUT,           /* packed for another version or byte order */
+    SST_WRONG_SIZE,             /* truncated, or longer than it says */
+    SST_DAMAGED,                /* a checksum differs */
+    SST_BAD_SHAPE,              /* header or tables contradict themselves */
+    SST_BAD_TOKEN,              /* a token id outside 0..V-1 */
+    SST_NOT_FINITE              /* a logit is NaN or infinite */
+} sst_status;
+
+/* One sentence without a full stop, for an error's detail. */
+extern const char *sst_status_text(sst_status status);
+
+/*
+ * Called between blocks of at most a few milliseconds of work, so that the caller can look for a cancel request. It
+ * may longjmp: the core holds nothing. NULL where a tick is asked for means none.
+ */
+typedef struct sst_tick
+{
+    void        (*call) (void *arg);
+    void       *arg;
+} sst_tick;
+
+static inline void
+sst_tick_call(const sst_tick *tick)
+{
+    if (tick)
+        tick->call(tick->arg);
+}
+
+/* ---- the model ------------------------------------------------------------------------------- */
+
+typedef enum sst_precision
+{
+    SST_FP32
+} sst_precision;
+
+extern const char *sst_precision_name(sst_precision precision);
+
+typedef struct sst_shape
+{
+    uint32_t    layers;         /* L */
+    uint32_t    hidden;         /* D */
+    uint32_t    heads;          /* H; D is a multiple of H */
+    uint32_t    ffn;            /* F */
+    uint32_t    vocab;          /* V */
+    uint32_t    positions;      /* P: tokens that the model reads at most, at least 2 */
+    uint32_t    labels;         /* C, at least 2 */
+    uint32_t    precision;      /* sst_precision */
+} sst_shape;
+
+typedef struct sst_vocab_slot
+{
+    uint32_t    hash;           /* sst_vocab_hash of the whole piece, ## included */
+    uint32_t    id_plus_1;      /* 0: empty */
+} sst_vocab_slot;
+
+/* The vocabulary: an open-addressing hash table with linear probing over the pieces' bytes. */
+typedef struct sst_vocab
+{
+    const sst_vocab_slot *slots;    /* [slot_mask + 1], a power of two, at least one of them empty */
+    const uint32_t *offsets;    /* [V + 1]: piece id is bytes[offsets[id] .. offsets[id + 1]) */
+    const char *bytes;
+    uint32_t    slot_mask;
+    uint32_t    size;           /* V */
+    uint32_t    longest;        /* bytes of the longest piece */
+    int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
+} sst_vocab;
+
+/* FNV-1a, 32 bits. Start with SST_VOCAB_HASH; feed bytes one by one. */
+#define SST_VOCAB_HASH 2166136261u
+static inline uint32_t
+sst_vocab_hash(uint32_t hash, unsigned char byte)
+{
+    return (hash ^ byte) * 16777619u;
+}
+
+/* y = x W^T + b. fp32: panels, ceil(N/16) of [1+K][16] floats, the bias first; columns beyond N are 0. */
+typedef struct sst_linear
+{
+    uint32_t    in;             /* K */
+    uint32_t    out;            /* N */
+    const void *panels;
+} sst_linear;
+
+typedef struct sst_norm
+{
+    const float *weight;        /* [D] */
+    const float *bias;          /* [D] */
+} sst_norm;
+
+typedef struct sst_layer
+{
+    sst_linear  q, k, v, out;   /* D -> D; q carries the attention's factor 1/sqrt(D/H) */
+    sst_linear  lin1, lin2;     /* D -> F, F -> D */
+    sst_norm    sa_norm;        /* after attention */
+    sst_norm    out_norm;       /* after the FFN */
+} sst_layer;
+
+/* A text packed with the model and the logits that the plain C kernels gave for it. */
+typedef struct sst_selftest
+{
+    const char *text;           /* NUL-terminated UTF-8 */
+    const float *logits;        /* [C] */
+} sst_selftest;
+
+/* Views into a packed file; valid as long as the bytes given to sst_model_open stay where they are. */
+typedef struct sst_model
+{
+    sst_shape   shape;
+    const char *name;           /* what the packer called it */
+    const char *notice;         /* what to tell those who use it without having asked for it; may be "" */
+    const char *fingerprint;    /* 64 hex digits */
+    sst_vocab   vocab;
+    const uint32_t *label_offsets;  /* [C + 1] */
+    const char *label_bytes;
+    uint32_t    selftests;
+    const uint32_t *selftest_offsets;   /* [selftests + 1] */
+    const char *selftest_bytes;
+    const float *selftest_logits;   /* [selftests][C] */
+    const float *word;          /* [V][D] */
+    const uint64_t *word_hashes;    /* [V]: sst_hash64 of each row of word */
+    const float *position;      /* [P][D] */
+    sst_norm    embedding_norm;
+    sst_layer   layer[SST_MAX_LAYERS];
+    sst_linear  pre_classifier; /* D -> D */
+    sst_linear  classifier;     /* D -> C */
+    const unsigned char *file;
+    uint64_t    file_size;
+    uint64_t    weights_at;     /* the checked weights: file[weights_at .. file_size) */
+    uint64_t    weights_hash;
+} sst_model;
+
+/*
+ * Open the packed file in data[0..size), which must be aligned to 64 bytes. Checks the header and all tables (shapes,
+ * sizes, offsets, checksum), in time independent of the weights' size, so that no later call can leave the file,
+ * whatever its bytes. Returns SST_OK, or why not; then *model is undefined.
+ */
+extern sst_status sst_model_open(sst_model *model, const void *data, uint64_t size);
+
+/*
+ * Check the weights' checksum (all but the word embeddings, whose rows are checked as they are read). Reads
+ * the file's weights once; to be called once before the first sst_forward. SST_OK or SST_DAMAGED.
+ */
+extern sst_status sst_model_verify(const sst_model *model, const sst_tick *tick);
+
+/* The name of a label, 0 <= label < C. NUL-terminated UTF-8. */
+extern const char *sst_model_label(const sst_model *model, uint32_t label);
+
+/* The self-test vector i, 0 <= i < model->selftests. */
+extern sst_selftest sst_model_selftest(const sst_model *model, uint32_t i);
+
+/* The checksum of packed files: 64 bits over size bytes, a multiple of 4, from a 4-aligned address. */
+extern uint64_t sst_hash64(const void *data, size_t size);
+
+/* ---- the tokenizer --------------------------------------------------------------------------- */
+
+/*
+ * The token ids of text[0..len), UTF-8, as the model reads them: [CLS], the first max - 2 pieces, [SEP]. Any bytes
+ * are allowed; what is not UTF-8 counts as U+FFFD. ids has room for max >= 2 ids. *truncated tells whether there were more
+ * pieces. Returns the number of ids, at least 2; stops reading once the answer is known.
+ *
+ * partial says that text is only the beginning of the text: then returns 0 where more of it must be seen.
+ */
+extern size_t sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
+                           int32_t *ids, size_t max, bool *truncated, const sst_tick *tick);
+
+/* The number of ids of text[0..len) without truncation, [CLS] and [SEP] included. Linear in len. */
+extern uint64_t sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_tick *tick);
+
+/* The bytes of a piece, 0 <= id < V; not NUL-terminated, *len bytes. */
+extern const char *sst_piece(const sst_vocab *vocab, int32_t id, size_t *len);
+
+/* ---- the forward pass ------------------------------------------------------------------------ */
+
+typedef struct sst_kernels sst_kernels; /* kernels.h */
+
+typedef enum sst_isa
+{
+    SST_ISA_C,
+    SST_ISA_AVX2,
+    SST_ISA_AVX512,
+    SST_ISA_BEST                /* whatever this CPU does best */
+} sst_isa;
+
+/* The best kernels of this CPU that are not above limit. Never NULL. All give the same bits. */
+extern const sst_kernels *sst_kernels_get(sst_isa limit);
+
+/* "c", "avx2" or "avx512" */
+extern const char *sst_kernels_name(const sst_kernels *kernels);
+
+/* Bytes of workspace that sst_forward needs, for any batch. */
+extern size_t sst_workspace_size(const sst_model *model);
+
+/*
+ * Logits [B][C] of a batch: text b has the token ids ids[start[b] .. start[b + 1]), 1 to P of them, exactly as given.
+ * workspace: sst_workspace_size(model) bytes, aligned to 64; need not be cleared. SST_OK, SST_BAD_TOKEN,
+ * SST_DAMAGED (a word embedding differs from its checksum) or SST_NOT_FINITE.
+ */
+extern sst_status sst_forward(const sst_model *model, const sst_kernels *kernels, const int32_t *ids,
+                              const size_t *start, size_t texts, float *logits, void *workspace,
+                              const sst_tick *tick);
+
+/* Softmax: probabilities [count] of logits [count], which may be the same array. */
+extern void sst_softmax(const float *logits, uint32_t count, float *probabilities);
+
+#endif
