@@ -1,0 +1,23 @@
+/*
+ * config.h - what a Hugging Face config.json says of a DistilBertForSequenceClassification.
+ */
+#ifndef MODEL_CONFIG_H
+#define MODEL_CONFIG_H
+
+#include "../src/sst.h"
+
+typedef struct model_config
+{
+    sst_shape   shape;          /* precision is left as it was */
+    char      **labels;         /* [shape.labels] */
+    char       *name;           /* last part of _name_or_path, or "model" */
+} model_config;
+
+/*
+ * Read and check config.json and, where there is one, tokenizer_config.json. Returns NULL, or what is wrong in a
+ * static buffer.
+ */
+extern const char *model_config_read(const char *config_path, const char *tokenizer_path, model_config *config);
+extern void model_config_free(model_config *config);
+
+#endif
