@@ -1,0 +1,40 @@
+/*
+ * classify.h - from SQL texts to logits, through the memo and in batches.
+ */
+#ifndef CLASSIFY_H
+#define CLASSIFY_H
+
+#include "sst.h"
+
+/* How a text was read. */
+typedef struct SstReading
+{
+    int         tokens;         /* [CLS] and [SEP] included */
+    bool        truncated;      /* there was more than the model reads */
+} SstReading;
+
+/* Defines distilsst.isa; to be called once, by _PG_init. */
+extern void classify_init(void);
+
+/* The kernels that this session uses. */
+extern const sst_kernels *classify_kernels(void);
+
+/*
+ * Add a text, or token ids as given (1 to the model's positions of them), to the batch; its logits [C] are in *logits
+ * after classify_flush() or before. Begin with classify_begin(), which forgets what an error left behind.
+ */
+extern const sst_model *classify_begin(void);
+extern SstReading classify_add_text(Datum text, float *logits);
+extern void classify_add_ids(const int32_t *ids, size_t count, float *logits);
+extern void classify_flush(void);
+
+/* The logits of token ids by a forward pass of their own, whatever the memo holds. Begin with classify_begin(). */
+extern void classify_forward(const int32_t *ids, size_t count, float *logits);
+
+/* The token ids of a text as the model reads it: ids has room for the model's positions. */
+extern SstReading classify_tokenize(const sst_model *model, Datum text, int32_t *ids);
+
+/* The bytes of a whole text in UTF-8, or as they are in SQL_ASCII; palloc'd or part of the text. */
+extern const char *classify_utf8(Datum text, size_t *len);
+
+#endif

@@ -1,0 +1,185 @@
+/*
+ * selftest.c - sst2_selftest(): does this machine give the answers that it should?
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/shortest_dec.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/tuplestore.h"
+
+#include "classify.h"
+#include "store.h"
+
+/*
+ * Fingerprint of distilbert-base-uncased-finetuned-sst-2-english at revision 714eb0fa in fp32, from the sha256 of its
+ * files (tools/model.sha256) as distilsst-pack makes it. test/t/pack.t computes it again.
+ */
+#define OFFICIAL_FP32 "ed90d5c51d908f14eb807ead7b494e18af95213ddc2ca3b48a3836cd8d2bba38"
+
+/* Published outputs of that model in fp32, as public documents print them. */
+static const struct
+{
+    const char *text;
+    const char *label;
+    float       score;          /* of that label */
+}           published[] = {
+    {"I've been waiting for a HuggingFace course my whole life.", "POSITIVE", 0.9598047137f},
+    {"I hate this so much!", "NEGATIVE", 0.9994558095f},
+    {"We are very happy to show you the \360\237\244\227 Transformers library.", "POSITIVE", 0.9997795224f},
+    {"We hope you don't hate it.", "NEGATIVE", 0.5308634f},
+    {"We are very happy to introduce pipeline to the transformers repository.", "POSITIVE", 0.9996980428f},
+    {"I love you", "POSITIVE", 0.9998656511f},
+    {"I hate you", "NEGATIVE", 0.9991129040f},
+    {"I like you. I love you", "POSITIVE", 0.9998738765f},
+    {"Probably my all-time favorite movie, a story of selflessness, sacrifice and dedication to a noble cause, but it's not preachy or boring.", "POSITIVE", 0.9981985493f},
+    {"I am from India.", "POSITIVE", 0.9896161556f},
+    {"I am from Iraq.", "NEGATIVE", 0.9811071157f},
+    {"\355\226\211\353\263\265\355\225\230\353\213\244", "POSITIVE", 0.7440056800f},
+};
+
+#define PUBLISHED_BOUND 1e-5f
+
+/* What the result's rows are written to. */
+typedef struct report
+{
+    Tuplestorestate *store;
+    TupleDesc   row;
+} report;
+
+static report
+begin_report(FunctionCallInfo fcinfo)
+{
+    ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
+    report      r;
+    MemoryContext old;
+
+    if (!info || !IsA(info, ReturnSetInfo) || !(info->allowedModes & SFRM_Materialize))
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("set-valued function called in context that cannot accept a set")));
+    old = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
+    if (get_call_result_type(fcinfo, NULL, &r.row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    r.store = tuplestore_begin_heap(true, false, work_mem);
+    MemoryContextSwitchTo(old);
+    info->returnMode = SFRM_Materialize;
+    info->setResult = r.store;
+    info->setDesc = r.row;
+    return r;
+}
+
+static void
+add_row(const report *r, const char *test, const char *expected, const char *got, bool ok)
+{
+    Datum       values[4];
+    bool        nulls[4] = {false};
+
+    values[0] = CStringGetTextDatum(test);
+    values[1] = CStringGetTextDatum(expected);
+    values[2] = CStringGetTextDatum(got);
+    values[3] = BoolGetDatum(ok);
+    tuplestore_putvalues(r->store, r->row, values, nulls);
+}
+
+/* "{-1.5606991,1.6122842}": the shortest digits that name these floats, as an array prints them. */
+static char *
+print_logits(const float *logits, uint32_t count)
+{
+    StringInfoData text;
+
+    initStringInfo(&text);
+    for (uint32_t i = 0; i < count; i++)
+    {
+        char        number[FLOAT_SHORTEST_DECIMAL_LEN];
+
+        float_to_shortest_decimal_buf(logits[i], number);
+        appendStringInfo(&text, "%s%s", i ? "," : "{", number);
+    }
+    appendStringInfoChar(&text, '}');
+    return text.data;
+}
+
+/* The logits of a UTF-8 text, whatever the server's encoding. */
+static float *
+logits_of_utf8(const sst_model *model, const char *utf8)
+{
+    int32_t    *ids = palloc(model->shape.positions * sizeof(int32_t));
+    float      *logits = palloc(model->shape.labels * sizeof(float));
+    bool        truncated;
+    size_t      count = sst_tokenize(&model->vocab, utf8, strlen(utf8), false, ids, model->shape.positions,
+                                     &truncated, &store_tick);
+
+    classify_forward(ids, count, logits);
+    return logits;
+}
+
+/* The vectors packed with the model, bit for bit. */
+static void
+test_vectors(const report *r, const sst_model *model)
+{
+    for (uint32_t i = 0; i < model->selftests; i++)
+    {
+        sst_selftest test = sst_model_selftest(model, i);
+        const float *got = logits_of_utf8(model, test.text);
+
+        add_row(r, psprintf("vector %u: logits, bit for bit", i + 1),
+                print_logits(test.logits, model->shape.labels), print_logits(got, model->shape.labels),
+                memcmp(test.logits, got, model->shape.labels * sizeof(float)) == 0);
+    }
+}
+
+/* Outputs of the official model that others have printed. */
+static void
+test_published(const report *r, const sst_model *model)
+{
+    if (strcmp(model->fingerprint, OFFICIAL_FP32) != 0)
+        return;
+    for (size_t i = 0; i < lengthof(published); i++)
+    {
+        const float *logits = logits_of_utf8(model, published[i].text);
+        uint32_t    best = logits[1] > logits[0];
+        float       probabilities[2];
+
+        sst_softmax(logits, 2, probabilities);
+        add_row(r, psprintf("published output %zu, within 1e-5", i + 1),
+                psprintf("%s %.7f", published[i].label, published[i].score),
+                psprintf("%s %.7f", sst_model_label(model, best), probabilities[best]),
+                strcmp(published[i].label, sst_model_label(model, best)) == 0 &&
+                fabsf(probabilities[best] - published[i].score) <= PUBLISHED_BOUND);
+    }
+}
+
+/* All of the file's bytes, against what was written. */
+static void
+test_file(const report *r, const sst_model *model)
+{
+    uint32_t    wrong = 0;
+    bool        ok = sst_model_verify(model, &store_tick) == SST_OK;
+
+    for (uint32_t id = 0; id < model->shape.vocab; id++)
+        wrong += sst_hash64(model->word + (size_t) id * model->shape.hidden,
+                            model->shape.hidden * sizeof(float)) != model->word_hashes[id];
+    add_row(r, "checksums of the packed file", "no difference",
+            ok && wrong == 0 ? "no difference" : psprintf("weights %s, %u word embeddings differ",
+                                                          ok ? "equal" : "differ", wrong),
+            ok && wrong == 0);
+}
+
+PG_FUNCTION_INFO_V1(sst2_selftest);
+Datum
+sst2_selftest(PG_FUNCTION_ARGS)
+{
+    report      r = begin_report(fcinfo);
+    const sst_model *model = classify_begin();
+
+    test_file(&r, model);
+    test_vectors(&r, model);
+    test_published(&r, model);
+    return (Datum) 0;
+}

@@ -1,0 +1,235 @@
+/*
+ * store.c - find the packed model, map it, and turn the core's errors into reports.
+ *
+ * The file is mapped shared and read-only: the server holds its pages once, however many sessions use it, and a session
+ * attaches by one system call. There is no lock and nothing in shared memory. A model is replaced by renaming a new file
+ * over the old: sessions that have the old one mapped keep it. Writing into a mapped file would change answers,
+ * truncating it would kill backends; so neither is ever done by our tools.
+ *
+ * Paths are shown to superusers only; others learn the model's name.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/parallel.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/guc.h"
+
+#include "store.h"
+
+#define DEFAULT_MODEL "default"
+
+static char *model_setting = NULL;  /* distilsst.model */
+static bool setting_changed = true;
+
+static struct
+{
+    char        path[MAXPGPATH];
+    void       *base;           /* NULL: not mapped */
+    size_t      size;
+    sst_model   model;
+    uint64      generation;
+} current;
+
+static void
+process_interrupts(void *arg)
+{
+    CHECK_FOR_INTERRUPTS();
+}
+
+const sst_tick store_tick = {process_interrupts, NULL};
+
+/* distilsst.model is an absolute path, or a name that stays inside SHAREDIR/distilsst. */
+static bool
+check_model_setting(char **newval, void **extra, GucSource source)
+{
+    if (is_absolute_path(*newval))
+        return true;
+    if (**newval != '\0' && **newval != '.' &&
+        strspn(*newval, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(*newval))
+        return true;
+    GUC_check_errdetail("A model is an absolute path, or a name of letters, digits, \"_\", \"-\" and \".\".");
+    return false;
+}
+
+static void
+assign_model_setting(const char *newval, void *extra)
+{
+    setting_changed = true;
+}
+
+void
+store_init(void)
+{
+    DefineCustomStringVariable("distilsst.model",
+                               "Model that the sst2 functions use.",
+                               "Name of a packed model in the distilsst folder of the server's share directory, "
+                               "or an absolute path.",
+                               &model_setting,
+                               DEFAULT_MODEL,
+                               PGC_SUSET,
+                               GUC_SUPERUSER_ONLY,
+                               check_model_setting,
+                               assign_model_setting,
+                               NULL);
+}
+
+static void
+make_path(char *path)
+{
+    char        share[MAXPGPATH];
+
+    if (is_absolute_path(model_setting))
+    {
+        strlcpy(path, model_setting, MAXPGPATH);
+        return;
+    }
+    get_share_path(my_exec_path, share);
+    snprintf(path, MAXPGPATH, "%s/distilsst/%s.dsst", share, model_setting);
+}
+
+/* What to call the model in a message that anyone may read. */
+static const char *
+shown_name(void)
+{
+    const char *slash = last_dir_separator(model_setting);
+
+    return slash ? slash + 1 : model_setting;
+}
+
+static int
+path_detail(const char *path)
+{
+    return superuser() ? errdetail("The file is \"%s\".", path) : errdetail_log("The file is \"%s\".", path);
+}
+
+static int
+model_hint(void)
+{
+    return errhint("Run \"make install-model\" in the source tree of distilsst to install the official model, "
+                   "or set distilsst.model to a packed model.");
+}
+
+static void
+unmap_current(void)
+{
+    if (current.base)
+        munmap(current.base, current.size);
+    current.base = NULL;
+}
+
+static void
+report_unreadable(const char *path)
+{
+    ereport(ERROR,
+            (errcode_for_file_access(),
+             errmsg("could not open sentiment model \"%s\": %m", shown_name()),
+             path_detail(path),
+             model_hint()));
+}
+
+static void
+map_file(const char *path)
+{
+    int         fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
+    struct stat st;
+    void       *base;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+        report_unreadable(path);
+    if (!S_ISREG(st.st_mode) || st.st_size == 0 || (uint64) st.st_size > SIZE_MAX)
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("sentiment model \"%s\" is empty or no regular file", shown_name()),
+                 path_detail(path),
+                 model_hint()));
+    base = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        report_unreadable(path);
+    CloseTransientFile(fd);
+    current.base = base;
+    current.size = (size_t) st.st_size;
+}
+
+/* Tell who did not ask for this very model what it is. */
+static void
+give_notice(void)
+{
+    if (current.model.notice[0] != '\0' && strcmp(model_setting, DEFAULT_MODEL) == 0 && !IsParallelWorker())
+        ereport(NOTICE, (errmsg("%s", current.model.notice)));
+}
+
+static void
+open_model(void)
+{
+    sst_status  status;
+
+    unmap_current();
+    make_path(current.path);
+    map_file(current.path);
+    status = sst_model_open(&current.model, current.base, current.size);
+    if (status == SST_OK)
+        status = sst_model_verify(&current.model, &store_tick);
+    if (status != SST_OK)
+    {
+        unmap_current();
+        store_check(status);
+    }
+    current.generation++;
+    setting_changed = false;
+    give_notice();
+}
+
+const sst_model *
+store_model(void)
+{
+    if (setting_changed)
+        open_model();
+    return &current.model;
+}
+
+uint64
+store_generation(void)
+{
+    return current.generation;
+}
+
+const char *
+store_file(void)
+{
+    return current.path;
+}
+
+void
+store_check(sst_status status)
+{
+    switch (status)
+    {
+        case SST_OK:
+            break;
+        case SST_BAD_TOKEN:
+            ereport(ERROR,
+                    (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                     errmsg("token id is out of range"),
+                     errdetail("Token ids are 0 to %u.", current.model.shape.vocab - 1)));
+            break;
+        case SST_NOT_FINITE:
+            ereport(ERROR,
+                    (errcode(ERRCODE_FLOATING_POINT_EXCEPTION),
+                     errmsg("sentiment model \"%s\" gives no finite answer for this text", shown_name()),
+                     errhint("Its weights are broken or too large; pack and install another model.")));
+            break;
+        default:
+            setting_changed = true; /* do not answer from this file again without looking at it */
+            ereport(ERROR,
+                    (errcode(ERRCODE_DATA_CORRUPTED),
+                     errmsg("sentiment model \"%s\" cannot be used: %s", shown_name(), sst_status_text(status)),
+                     path_detail(current.path),
+                     model_hint()));
+    }
+}
