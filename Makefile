@@ -1,0 +1,167 @@
+# distilsst: sentiment inside PostgreSQL
+#
+#   make quickstart           see it work, on a server of its own
+#   make check                run every test, the same way
+#   make && make install      for the server that PG_CONFIG names
+#   make install-model        download the official model and make it the default
+#   make installcheck         regression tests against the running server
+
+EXTENSION = distilsst
+EXTVERSION = 1.0
+PG_CONFIG ?= pg_config
+TOP := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+
+# quickstart and check come before everything else: they install what is
+# missing, so they cannot include PGXS, and PGXS has a "check" of its own.
+# Other goals of the same command line are made first.
+FRONT_GOALS = quickstart check
+ifneq (,$(filter $(FRONT_GOALS),$(MAKECMDGOALS)))
+
+OTHER_GOALS := $(filter-out $(FRONT_GOALS),$(MAKECMDGOALS))
+.PHONY: $(MAKECMDGOALS)
+.NOTPARALLEL:
+export PG_CONFIG
+export BUILD_DIR = $(CURDIR)
+# In the source folder itself -f with a path would make PGXS see a VPATH build.
+MAKE_AGAIN = $(MAKE) -s --no-print-directory $(if $(filter-out $(TOP),$(CURDIR)),-f $(TOP)/Makefile)
+
+quickstart: $(OTHER_GOALS)
+	@$(TOP)/tools/install-packages build
+	@echo "Building distilsst."
+	@$(MAKE_AGAIN) all
+	@$(TOP)/tools/quickstart
+
+check: $(OTHER_GOALS)
+	@$(TOP)/tools/install-packages check
+	@echo "Building distilsst."
+	@$(MAKE_AGAIN) all test-programs
+	@$(TOP)/test/run
+
+ifneq (,$(OTHER_GOALS))
+$(OTHER_GOALS):
+	@$(MAKE_AGAIN) $@
+endif
+
+else
+
+# --- The extension ---
+
+MODULE_big = distilsst
+CORE = src/model.o src/linear.o src/attention.o src/packed.o src/tokenizer.o \
+	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/cpu.o
+OBJS = src/distilsst.o src/store.o src/classify.o src/selftest.o $(CORE)
+DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
+REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))
+REGRESS_OPTS = --load-extension=$(EXTENSION)
+
+UTF8PROC_CFLAGS := $(shell pkg-config --cflags libutf8proc 2>/dev/null)
+UTF8PROC_LIBS := $(shell pkg-config --libs libutf8proc 2>/dev/null || echo -lutf8proc)
+
+# The same answer from every compiler: a * b + c is fused where we say fma, only.
+CORE_CFLAGS = -std=gnu11 -ffp-contract=off
+PG_CPPFLAGS = $(UTF8PROC_CFLAGS)
+PG_CFLAGS = $(CORE_CFLAGS) -Wno-declaration-after-statement
+SHLIB_LINK = $(UTF8PROC_LIBS) -lm
+EXTRA_CLEAN = $(PACK) host starter.dsst model.dsst
+
+# Calls of milliseconds gain nothing from the JIT, and clang is not needed.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq (,$(wildcard $(PGXS)))
+$(error no PostgreSQL server headers found by "$(PG_CONFIG)": run tools/install-packages, or set PG_CONFIG)
+endif
+include $(PGXS)
+
+# --- Programs for this machine: the packer and the tests ---
+
+# Their copy of the core is compiled without the server's flags and headers.
+PACK = distilsst-pack
+PACK_OBJS = $(addprefix host/,tools/distilsst-pack.o tools/config.o tools/safetensors.o tools/vocab_table.o $(CORE))
+HOST_CFLAGS = -O2 -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools $(UTF8PROC_CFLAGS)
+HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
+SANITIZE = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZED_CORE = $(CORE:%=host/sanitized/%)
+TEST_PROGRAMS = $(addprefix host/test/,unit golden_tokenizer golden_forward synthetic)
+HEADERS_ALL = $(wildcard $(TOP)/src/*.h $(TOP)/tools/*.h)
+
+# A VPATH build has no folders for its objects yet, and an order-only
+# prerequisite would be satisfied by those of the source tree.
+$(shell mkdir -p $(sort $(dir $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS))))
+
+$(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS): $(HEADERS_ALL)
+
+host/sanitized/%.o: $(TOP)/%.c
+	$(CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
+
+host/%.o: $(TOP)/%.c
+	$(CC) $(HOST_CFLAGS) -c -o $@ $<
+
+$(PACK): $(PACK_OBJS)
+	$(CC) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
+	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_table.c host/sanitized/src/tokenizer.o
+	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/golden_forward: $(TOP)/test/golden_forward.c $(addprefix host/,$(CORE))
+	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/synthetic: $(TOP)/test/synthetic.c
+	$(CC) $(HOST_CFLAGS) -o $@ $< -lm
+
+test-programs: $(TEST_PROGRAMS)
+
+starter.dsst: $(PACK) $(wildcard $(TOP)/model/starter/*) $(TOP)/model/notice.txt
+	./$(PACK) $(TOP)/model/starter $@ --name starter --notice "$$(cat $(TOP)/model/notice.txt)"
+
+all: $(PACK) starter.dsst
+
+# --- Installing models ---
+
+MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
+MODEL_NAME ?= sst2
+PRECISION ?= fp32
+
+# $(call install_model,FILE,NAME): by rename, never in place: a running server
+# may have the old file mapped, and a truncated mapping kills its backends.
+install_model = $(INSTALL_DATA) $(1) '$(MODEL_FOLDER)/$(2).tmp' && \
+	mv -f '$(MODEL_FOLDER)/$(2).tmp' '$(MODEL_FOLDER)/$(2)'
+
+install: install-starter install-pack
+uninstall: uninstall-models
+.PHONY: install-starter install-pack install-model uninstall-models test-programs quickstart check dist
+
+install-starter: starter.dsst
+	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
+	$(call install_model,starter.dsst,starter.dsst)
+	test -e '$(MODEL_FOLDER)/default.dsst' || { $(call install_model,starter.dsst,default.dsst); }
+
+install-pack: $(PACK)
+	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)'
+	$(INSTALL_PROGRAM) $(PACK) '$(DESTDIR)$(bindir)/$(PACK)'
+
+install-model: $(PACK)
+ifdef MODEL_DIR
+	./$(PACK) '$(MODEL_DIR)' model.dsst --precision $(PRECISION)
+else
+	$(TOP)/tools/install-packages fetch
+	$(TOP)/tools/fetch-model model/official
+	./$(PACK) model/official model.dsst --precision $(PRECISION) --name sst2
+endif
+	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
+	$(call install_model,model.dsst,$(MODEL_NAME).dsst)
+	$(call install_model,model.dsst,default.dsst)
+	rm -f model.dsst
+
+uninstall-models:
+	rm -f $(addprefix '$(MODEL_FOLDER)'/,starter.dsst $(MODEL_NAME).dsst default.dsst)
+	rm -f '$(DESTDIR)$(bindir)/$(PACK)'
+	test ! -d '$(MODEL_FOLDER)' || rmdir --ignore-fail-on-non-empty '$(MODEL_FOLDER)'
+
+dist:
+	git -C $(TOP) archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(CURDIR)/$(EXTENSION)-$(EXTVERSION).tar.gz HEAD
+
+endif
