@@ -1,0 +1,247 @@
+/*
+ * golden_forward.c - the forward pass against golden logits, with every kernel table that this CPU has.
+ *
+ *   golden_forward MODEL.dsst GOLDEN.jsonl BOUND
+ *
+ * For each row {"text"?, "ids", "logits"}: the tokenizer gives the ids, the logits are within BOUND of float64's, and they are
+ * the same bits with every table, alone and in a batch of all rows. Plain C is slow: with a large model it takes the
+ * shortest rows only. Prints TAP.
+ */
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "kernels.h"
+
+#define C_BUDGET 1e10           /* multiplications for plain C: about ten seconds */
+
+typedef struct row
+{
+    char       *text;           /* NULL: ids only */
+    int32_t    *ids;
+    size_t      count;
+    double     *logits;         /* [C] */
+} row;
+
+static sst_model model;
+static row *rows;
+static size_t row_count;
+static void *workspace;
+static int  tests;
+static int  failures;
+
+static void
+ok(int passed, const char *name)
+{
+    tests++;
+    failures += !passed;
+    printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
+}
+
+static void
+open_model(const char *path)
+{
+    int         fd = open(path, O_RDONLY);
+    struct stat st;
+    const void *bytes;
+    sst_status  status;
+
+    if (fd < 0 || fstat(fd, &st) != 0)
+    {
+        perror(path);
+        exit(2);
+    }
+    bytes = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    close(fd);
+    status = sst_model_open(&model, bytes, (uint64_t) st.st_size);
+    if (status == SST_OK)
+        status = sst_model_verify(&model, NULL);
+    if (status != SST_OK)
+    {
+        fprintf(stderr, "%s: %s\n", path, sst_status_text(status));
+        exit(2);
+    }
+    workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
+}
+
+static void
+add_row(const char *line)
+{
+    json_t     *json = json_loads(line, 0, NULL);
+    json_t     *ids = json_object_get(json, "ids");
+    json_t     *logits = json_object_get(json, "logits");
+    const char *text = json_string_value(json_object_get(json, "text"));
+    row        *r;
+
+    rows = realloc(rows, (row_count + 1) * sizeof(row));
+    r = &rows[row_count++];
+    r->text = text ? strdup(text) : NULL;
+    r->count = json_array_size(ids);
+    r->ids = calloc(r->count, sizeof(int32_t));
+    r->logits = calloc(model.shape.labels, sizeof(double));
+    for (size_t i = 0; i < r->count; i++)
+        r->ids[i] = (int32_t) json_integer_value(json_array_get(ids, i));
+    for (size_t i = 0; i < model.shape.labels; i++)
+        r->logits[i] = json_number_value(json_array_get(logits, i));
+    json_decref(json);
+}
+
+static void
+read_rows(const char *path)
+{
+    FILE       *file = fopen(path, "r");
+    char       *line = NULL;
+    size_t      size = 0;
+
+    if (!file)
+    {
+        perror(path);
+        exit(2);
+    }
+    while (getline(&line, &size, file) > 0)
+        add_row(line);
+    free(line);
+    fclose(file);
+}
+
+static int
+compare_counts(const void *a, const void *b)
+{
+    const row  *x = a,
+               *y = b;
+
+    return (x->count > y->count) - (x->count < y->count);
+}
+
+/* How many of the shortest rows plain C can do within its budget. */
+static size_t
+rows_for_c(void)
+{
+    const sst_shape *s = &model.shape;
+    double      each = (double) s->layers * s->hidden * (4.0 * s->hidden + 2.0 * s->ffn);
+    double      work = 0;
+    size_t      count = 0;
+
+    while (count < row_count && (work += each * rows[count].count) < C_BUDGET)
+        count++;
+    return count;
+}
+
+static void
+test_tokenizer(void)
+{
+    int32_t    *ids = malloc(model.shape.positions * sizeof(int32_t));
+    size_t      wrong = 0;
+
+    for (size_t i = 0; i < row_count; i++)
+    {
+        bool        truncated;
+        size_t      count;
+
+        if (!rows[i].text)
+            continue;
+        count = sst_tokenize(&model.vocab, rows[i].text, strlen(rows[i].text), false, ids, model.shape.positions,
+                             &truncated, NULL);
+        wrong += count != rows[i].count || memcmp(ids, rows[i].ids, count * sizeof(int32_t)) != 0;
+    }
+    free(ids);
+    ok(wrong == 0, "the tokenizer gives the rows' ids");
+}
+
+static float *
+one_by_one(const sst_kernels *kernels, size_t count)
+{
+    float      *logits = calloc(count * model.shape.labels, sizeof(float));
+
+    for (size_t i = 0; i < count; i++)
+    {
+        const size_t start[2] = {0, rows[i].count};
+
+        if (sst_forward(&model, kernels, rows[i].ids, start, 1, logits + i * model.shape.labels, workspace, NULL))
+            logits[i * model.shape.labels] = NAN;
+    }
+    return logits;
+}
+
+static float *
+one_batch(const sst_kernels *kernels, size_t count)
+{
+    float      *logits = calloc(count * model.shape.labels, sizeof(float));
+    size_t     *start = calloc(count + 1, sizeof(size_t));
+    int32_t    *ids;
+
+    for (size_t i = 0; i < count; i++)
+        start[i + 1] = start[i] + rows[i].count;
+    ids = malloc(start[count] * sizeof(int32_t));
+    for (size_t i = 0; i < count; i++)
+        memcpy(ids + start[i], rows[i].ids, rows[i].count * sizeof(int32_t));
+    if (sst_forward(&model, kernels, ids, start, count, logits, workspace, NULL))
+        logits[0] = NAN;
+    free(ids);
+    free(start);
+    return logits;
+}
+
+static void
+test_bound(const float *logits, double bound)
+{
+    double      worst = 0;
+    char        name[100];
+
+    for (size_t i = 0; i < row_count * model.shape.labels; i++)
+    {
+        double      difference = fabs(logits[i] - rows[i / model.shape.labels].logits[i % model.shape.labels]);
+
+        if (!(difference <= worst))     /* NaN is the worst */
+            worst = difference;
+    }
+    snprintf(name, sizeof(name), "%zu rows within %g of float64 (worst %.2g)", row_count, bound, worst);
+    ok(worst <= bound, name);
+}
+
+static void
+test_same(const float *expected, float *got, size_t count, const char *isa, const char *how)
+{
+    char        name[100];
+
+    snprintf(name, sizeof(name), "%s, %zu rows %s: the same bits", isa, count, how);
+    ok(memcmp(expected, got, count * model.shape.labels * sizeof(float)) == 0, name);
+    free(got);
+}
+
+int
+main(int argc, char **argv)
+{
+    float      *best;
+
+    if (argc != 4)
+    {
+        fputs("usage: golden_forward MODEL.dsst GOLDEN.jsonl BOUND\n", stderr);
+        return 2;
+    }
+    open_model(argv[1]);
+    read_rows(argv[2]);
+    qsort(rows, row_count, sizeof(row), compare_counts);
+    best = one_by_one(sst_kernels_get(SST_ISA_BEST), row_count);
+    test_tokenizer();
+    test_bound(best, atof(argv[3]));
+    for (int isa = SST_ISA_C; isa < SST_ISA_BEST; isa++)
+    {
+        const sst_kernels *kernels = sst_kernels_get((sst_isa) isa);
+        size_t      count = isa == SST_ISA_C ? rows_for_c() : row_count;
+
+        if (isa > SST_ISA_C && kernels == sst_kernels_get((sst_isa) (isa - 1)))
+            continue;           /* not on this CPU */
+        test_same(best, one_by_one(kernels, count), count, kernels->name, "one by one");
+        test_same(best, one_batch(kernels, count), count, kernels->name, "in one batch");
+    }
+    printf("1..%d\n", tests);
+    return failures != 0;
+}

@@ -1,0 +1,440 @@
+/*
+ * unit.c - the core without a server: every kernel table of this CPU against plain C, bit for bit; exp, gelu, softmax and
+ * layer norm against libm in double; packed files with flipped bytes and cut ends. Prints TAP.
+ *
+ *   unit MODEL.dsst
+ *
+ * MODEL.dsst should be small: it is copied and damaged thousands of times.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "forward.h"
+#include "packed.h"
+
+static int  tests;
+static int  failures;
+
+static void
+ok(bool passed, const char *name)
+{
+    tests++;
+    failures += !passed;
+    printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
+}
+
+/* splitmix64, so that a failure repeats */
+static uint64_t seed = 42;
+
+static uint64_t
+next_random(void)
+{
+    uint64_t    z = seed += UINT64_C(0x9E3779B97F4A7C15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+static double
+uniform(double low, double high)
+{
+    return low + (high - low) * (double) (next_random() >> 11) * 0x1p-53;
+}
+
+/* Mostly ordinary values; now and then one that strains the arithmetic. */
+static void
+fill(float *x, size_t n, bool extremes)
+{
+    static const float strange[] = {0.0f, -0.0f, 1e-45f, -1e-38f, 3e38f, -3e38f, 1e30f, INFINITY, -INFINITY, NAN};
+
+    for (size_t i = 0; i < n; i++)
+    {
+        x[i] = (float) uniform(-2, 2);
+        if (extremes && next_random() % 50 == 0)
+            x[i] = strange[next_random() % (sizeof(strange) / sizeof(strange[0]))];
+    }
+}
+
+/* The same bits, or both NaN: what a NaN's bits are is left to the CPU, and no NaN leaves sst_forward. */
+static bool
+same(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof(float)) != 0 && !(isnan(a[i]) && isnan(b[i])))
+            return false;
+    return true;
+}
+
+/* ---- kernels against C ----------------------------------------------------------------------- */
+
+static bool
+same_gemm(const sst_kernels *kernels, size_t rows, size_t in, size_t out, sst_epilogue epilogue, bool extremes)
+{
+    size_t      ldx = in + next_random() % 5,
+                ldy = out + next_random() % 5;
+    size_t      weights = sst_round_up(out) * (1 + in);
+    float      *x = malloc(rows * ldx * sizeof(float));
+    float      *w = malloc(weights * sizeof(float));
+    float      *expected = malloc(rows * ldy * sizeof(float));
+    float      *got = malloc(rows * ldy * sizeof(float));
+    bool        equal;
+
+    fill(x, rows * ldx, extremes);
+    fill(w, weights, extremes);
+    fill(expected, rows * ldy, false);
+    memcpy(got, expected, rows * ldy * sizeof(float));
+    sst_gemm(&sst_kernels_c, x, ldx, rows, w, in, out, expected, ldy, epilogue, NULL);
+    sst_gemm(kernels, x, ldx, rows, w, in, out, got, ldy, epilogue, NULL);
+    equal = same(expected, got, rows * ldy);
+    free(x);
+    free(w);
+    free(expected);
+    free(got);
+    return equal;
+}
+
+static void
+test_gemm(const sst_kernels *kernels)
+{
+    static const size_t widths[] = {1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 100};
+    char        name[100];
+    bool        equal = true;
+
+    for (size_t rows = 1; rows <= 30 && equal; rows++)
+        for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]) && equal; i++)
+            for (int epilogue = SST_STORE; epilogue <= SST_GELU && equal; epilogue++)
+                equal = same_gemm(kernels, rows, 1 + next_random() % 70, widths[i], epilogue, next_random() % 2);
+    equal = equal && same_gemm(kernels, 131, 1024, 40, SST_STORE, false);   /* more than one block of rows */
+    snprintf(name, sizeof(name), "%s: gemm equals C on rows 1 to 30 and 131, odd widths, extremes", kernels->name);
+    ok(equal, name);
+}
+
+static void
+test_rows(const sst_kernels *kernels)
+{
+    float       expected[600],
+                got[600],
+                weight[600],
+                bias[600];
+    bool        equal = true;
+    char        name[100];
+
+    for (size_t n = 1; n <= 560 && equal; n += n < 70 ? 1 : 29)
+        for (int extremes = 0; extremes < 2 && equal; extremes++)
+        {
+            fill(weight, n, extremes);
+            fill(bias, n, extremes);
+            fill(expected, n, extremes);
+            memcpy(got, expected, n * sizeof(float));
+            sst_kernels_c.layer_norm(expected, weight, bias, n);
+            kernels->layer_norm(got, weight, bias, n);
+            equal = same(expected, got, n);
+
+            fill(expected, n, extremes);
+            memcpy(got, expected, n * sizeof(float));
+            sst_kernels_c.softmax(expected, n);
+            kernels->softmax(got, n);
+            equal = equal && same(expected, got, n);
+        }
+    snprintf(name, sizeof(name), "%s: layer norm and softmax equal C on 1 to 560 lanes, extremes", kernels->name);
+    ok(equal, name);
+}
+
+/* ---- formulas against libm ------------------------------------------------------------------- */
+
+/* gelu(x) by a 1 x 1 product: x times 1, bias 0. */
+static float
+gelu(float x)
+{
+    float       w[2][SST_LANES] = {{0}, {1}};
+    float       y[SST_LANES];
+
+    sst_kernels_c.gemm_f32(1, 1, &x, 1, w[0], 1, y, SST_LANES, SST_GELU);
+    return y[0];
+}
+
+static void
+test_gelu(void)
+{
+    double      worst = 0;
+
+    for (double x = -14; x < 14; x += 0.0007)
+    {
+        double      exact = 0.5 * (float) x * erfc(-(float) x / sqrt(2));
+        double      error = fabs(gelu((float) x) - exact) / (1 + fabs(exact));
+
+        worst = error > worst ? error : worst;
+    }
+    ok(worst < 1.2e-7, "gelu is within 1.2e-7 (1 + |gelu|) of erfc in double");
+    ok(gelu(-1e30f) <= 0 && gelu(-1e30f) > -1e-20f && gelu(1e30f) == 1e30f && gelu(0.0f) == 0,
+       "gelu of huge values and of 0");
+}
+
+static void
+test_softmax(void)
+{
+    double      worst = 0;
+
+    for (int round = 0; round < 300; round++)
+    {
+        size_t      n = 1 + next_random() % 300;
+        float       x[320];
+        double      exact[300],
+                    sum = 0,
+                    top = -INFINITY;
+
+        for (size_t i = 0; i < n; i++)
+        {
+            x[i] = (float) uniform(-30, 30);
+            top = x[i] > top ? x[i] : top;
+        }
+        for (size_t i = 0; i < n; i++)
+            sum += exact[i] = exp(x[i] - (float) top);
+        sst_kernels_c.softmax(x, n);
+        for (size_t i = 0; i < n; i++)
+        {
+            double      error = fabs(x[i] - exact[i] / sum) / (exact[i] / sum);
+
+            worst = error > worst ? error : worst;
+        }
+    }
+    ok(worst < 1e-6, "softmax is within 1e-6 of exp in double, relatively, down to 1e-26 of the sum");
+}
+
+static void
+test_layer_norm(void)
+{
+    double      worst = 0;
+
+    for (int round = 0; round < 300; round++)
+    {
+        size_t      n = 2 + next_random() % 800;
+        float       x[802],
+                    weight[802],
+                    bias[802];
+        double      mean = 0,
+                    square = 0;
+        double      exact[802];
+
+        fill(x, n, false);
+        fill(weight, n, false);
+        fill(bias, n, false);
+        for (size_t i = 0; i < n; i++)
+            mean += x[i] / (double) n;
+        for (size_t i = 0; i < n; i++)
+            square += (x[i] - mean) * (x[i] - mean) / (double) n;
+        for (size_t i = 0; i < n; i++)
+            exact[i] = (x[i] - mean) / sqrt(square + 1e-12) * weight[i] + bias[i];
+        sst_kernels_c.layer_norm(x, weight, bias, n);
+        for (size_t i = 0; i < n; i++)
+            worst = fabs(x[i] - exact[i]) > worst ? fabs(x[i] - exact[i]) : worst;
+    }
+    ok(worst < 3e-6, "layer norm is within 3e-6 of double");
+}
+
+static void
+test_layer_norm_epsilon(void)
+{
+    float       x[2] = {1e-6f, -1e-6f},
+                weight[2] = {1, 1},
+                bias[2] = {0, 0};
+
+    sst_kernels_c.layer_norm(x, weight, bias, 2);
+    ok(fabsf(x[0] - 0.70710678f) < 1e-6f, "layer norm adds 1e-12 to the variance");
+}
+
+/* ---- packed files ---------------------------------------------------------------------------- */
+
+static unsigned char *
+read_file(const char *path, size_t *size)
+{
+    FILE       *file = fopen(path, "rb");
+    unsigned char *bytes;
+
+    if (!file)
+    {
+        perror(path);
+        exit(2);
+    }
+    fseek(file, 0, SEEK_END);
+    *size = (size_t) ftell(file);
+    rewind(file);
+    bytes = aligned_alloc(64, (*size + 63) / 64 * 64);
+    if (!bytes || fread(bytes, 1, *size, file) != *size)
+    {
+        fprintf(stderr, "%s: cannot be read\n", path);
+        exit(2);
+    }
+    fclose(file);
+    return bytes;
+}
+
+/* Open, verify and use: the status of the first step that fails. */
+static sst_status
+use(const unsigned char *file, size_t size, void *workspace)
+{
+    static const int32_t ids[] = {0, 1, 2};
+    static const size_t start[] = {0, 3};
+    sst_model   model;
+    sst_status  status = sst_model_open(&model, file, size);
+    float       logits[SST_MAX_LABELS];
+
+    if (status == SST_OK)
+        status = sst_model_verify(&model, NULL);
+    if (status == SST_OK)
+        status = sst_forward(&model, sst_kernels_get(SST_ISA_BEST), ids, start, 1, logits, workspace, NULL);
+    return status;
+}
+
+static void
+test_flips(unsigned char *file, size_t size, size_t tables_end, size_t weights_at, void *workspace)
+{
+    size_t      accepted = 0;
+
+    for (size_t i = 0; i < 3000; i++)
+    {
+        size_t      at = i < sizeof(sst_packed_header) ? i : next_random() % tables_end;
+        unsigned char bit = (unsigned char) (1 << next_random() % 8);
+
+        file[at] ^= bit;
+        accepted += use(file, size, workspace) == SST_OK;
+        file[at] ^= bit;
+    }
+    ok(accepted == 0, "every bit flipped in header or tables (3000 tried) is refused");
+
+    accepted = 0;
+    for (size_t i = 0; i < 300; i++)
+    {
+        size_t      at = weights_at + next_random() % (size - weights_at);
+
+        file[at] ^= 0x80;
+        accepted += use(file, size, workspace) == SST_OK;
+        file[at] ^= 0x80;
+    }
+    ok(accepted == 0, "every bit flipped in the weights (300 tried) is refused");
+    file[tables_end] ^= 1;
+    ok(use(file, size, workspace) == SST_DAMAGED, "a word embedding that is read and differs is refused");
+    file[tables_end] ^= 1;
+}
+
+static void
+test_cuts(const unsigned char *file, size_t size, void *workspace)
+{
+    size_t      accepted = 0;
+
+    for (size_t i = 0; i < 2000; i++)
+    {
+        size_t      length = i < 1100 ? i : next_random() % size;
+        unsigned char *cut = aligned_alloc(64, (length + 64) / 64 * 64);    /* so that ASan sees what lies behind */
+
+        memcpy(cut, file, length);
+        accepted += use(cut, length, workspace) == SST_OK;
+        free(cut);
+    }
+    ok(accepted == 0, "a file cut at any length (2000 tried) is refused");
+}
+
+/* Tables that lie but carry the right checksums: refused, or used without leaving the file. */
+static void
+test_lies(unsigned char *file, size_t size, size_t tables_end, void *workspace)
+{
+    sst_packed_header *header = (sst_packed_header *) file;
+    size_t      crashes = 0;
+    unsigned char *copy = aligned_alloc(64, (size + 63) / 64 * 64);
+
+    memcpy(copy, file, size);
+    header = (sst_packed_header *) copy;
+    for (size_t i = 0; i < 3000; i++)
+    {
+        size_t      at = i % 2 ? next_random() % offsetof(sst_packed_header, tables_hash) : next_random() % tables_end;
+        uint32_t    value = (uint32_t) next_random() >> next_random() % 32;
+        char        kept[sizeof(value)];
+        uint64_t    kept_hashes[3];
+
+        at &= ~(size_t) 3;
+        memcpy(kept, copy + at, sizeof(kept));
+        memcpy(kept_hashes, &header->tables_hash, sizeof(kept_hashes));
+        memcpy(copy + at, &value, sizeof(value));
+        header->tables_hash = sst_hash64(header + 1, tables_end - sizeof(*header));
+        header->header_hash = sst_hash64(header, offsetof(sst_packed_header, header_hash));
+        if (header->shape.hidden <= 512 && header->shape.positions <= 512 && header->shape.ffn <= 2048)
+            crashes += use(copy, size, workspace) > SST_NOT_FINITE;
+        memcpy(copy + at, kept, sizeof(kept));
+        memcpy(&header->tables_hash, kept_hashes, sizeof(kept_hashes));
+    }
+    free(copy);
+    ok(crashes == 0, "3000 lies in header and tables with right checksums are survived");
+}
+
+static void
+test_packed(const char *path)
+{
+    size_t      size;
+    unsigned char *file = read_file(path, &size);
+    sst_model   model;
+    void       *workspace;
+
+    ok(sst_model_open(&model, file, size) == SST_OK, "the packed model opens");
+    workspace = aligned_alloc(64, 64 << 20);
+    ok(use(file, size, workspace) == SST_OK, "and works");
+    test_flips(file, size, sst_packed_tables_end(&model), model.weights_at, workspace);
+    test_cuts(file, size, workspace);
+    test_lies(file, size, sst_packed_tables_end(&model), workspace);
+    free(workspace);
+    free(file);
+}
+
+static void
+test_ids(const char *path)
+{
+    size_t      size;
+    unsigned char *file = read_file(path, &size);
+    sst_model   model;
+    void       *workspace;
+    int32_t     ids[1] = {-1};
+    const size_t start[2] = {0, 1};
+    float       logits[SST_MAX_LABELS];
+
+    if (sst_model_open(&model, file, size) != SST_OK)
+        exit(2);
+    workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
+    ok(sst_forward(&model, &sst_kernels_c, ids, start, 1, logits, workspace, NULL) == SST_BAD_TOKEN,
+       "token id -1 is refused");
+    ids[0] = (int32_t) model.shape.vocab;
+    ok(sst_forward(&model, &sst_kernels_c, ids, start, 1, logits, workspace, NULL) == SST_BAD_TOKEN,
+       "the first id behind the vocabulary is refused");
+    ids[0]--;
+    ok(sst_forward(&model, &sst_kernels_c, ids, start, 1, logits, workspace, NULL) == SST_OK, "the last id is taken");
+    free(workspace);
+    free(file);
+}
+
+int
+main(int argc, char **argv)
+{
+    if (argc != 2)
+    {
+        fputs("usage: unit MODEL.dsst\n", stderr);
+        return 2;
+    }
+    for (int isa = SST_ISA_C + 1; isa < SST_ISA_BEST; isa++)
+    {
+        const sst_kernels *kernels = sst_kernels_get((sst_isa) isa);
+
+        if (kernels == sst_kernels_get((sst_isa) (isa - 1)))
+            continue;           /* not on this CPU */
+        test_gemm(kernels);
+        test_rows(kernels);
+    }
+    test_gelu();
+    test_softmax();
+    test_layer_norm();
+    test_layer_norm_epsilon();
+    test_ids(argv[1]);
+    test_packed(argv[1]);
+    printf("1..%d\n", tests);
+    return failures != 0;
+}
