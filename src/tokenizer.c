@@ -1,0 +1,394 @@
+/*
+ * tokenizer.c - BERT's uncased tokenizer, id for id as Hugging Face tokenizers gives them.
+ *
+ * One pass over the bytes: each character is normalised by itself and goes into the current word, which ends at a
+ * space, before and after punctuation or a CJK character, and at a special token. Nothing of the text is kept but
+ * that word. Characters can be treated one by one: canonical ordering would only move marks that are removed or
+ * in no vocabulary, and lower case has no context.
+ *
+ * Unicode data come from utf8proc, except what unicode_differences.h knows better.
+ */
+#include "sst.h"
+
+#include <string.h>
+#include <utf8proc.h>
+
+#include "unicode_differences.h"
+
+#if UTF8PROC_VERSION_MAJOR < 2
+#error "utf8proc 2.0 or later is needed: 1.3 reads beyond the end of a text that is cut off in a character"
+#endif
+
+#define BLOCK 65536             /* bytes between two ticks */
+#define CANONICAL_MAX 4         /* code points of the longest canonical decomposition */
+#define SPECIAL_MAX 6           /* bytes of the longest special token */
+#define PREFIX 2                /* bytes of ## */
+#define WORD_ROOM (PREFIX + SST_MAX_WORD * 4)   /* a character has up to 4 bytes */
+
+typedef struct scan
+{
+    const sst_vocab *vocab;
+    const unsigned char *at;    /* what has not been read */
+    const unsigned char *end;
+    bool        partial;        /* there is more text after end */
+    bool        stuck;          /* what is left may begin a special token */
+    int32_t    *ids;            /* [limit], or NULL to count only */
+    uint64_t    limit;          /* pieces wanted */
+    uint64_t    count;          /* pieces found, those beyond limit too */
+    size_t      chars;          /* of the current word; beyond SST_MAX_WORD they are only counted */
+    size_t      bytes;
+    unsigned char word[WORD_ROOM];  /* from [PREFIX] on, normalised */
+} scan;
+
+/*
+ * What a byte becomes in a word (upper case is lower case already), or one of these. '[' is apart since a special
+ * token may begin there.
+ */
+enum
+{
+    WIDE, GONE, SPACE, PUNCT, BRACKET
+};
+
+static const unsigned char ascii[256] = {
+    GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, SPACE, SPACE, GONE, GONE, SPACE, GONE, GONE,
+    GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE,
+    SPACE, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT,
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT,
+    PUNCT, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+    'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', BRACKET, PUNCT, PUNCT, PUNCT, PUNCT,
+    PUNCT, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
+    'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', PUNCT, PUNCT, PUNCT, PUNCT, GONE
+};                              /* WIDE from 128 on */
+
+/* ---- words to pieces ------------------------------------------------------------------------- */
+
+static void
+put_piece(scan *s, int32_t id)
+{
+    if (s->ids && s->count < s->limit)
+        s->ids[s->count] = id;
+    s->count++;
+}
+
+/* The id of the piece that is bytes[0..len), or -1. */
+static int32_t
+find_piece(const sst_vocab *vocab, uint32_t hash, const unsigned char *bytes, size_t len)
+{
+    for (uint32_t at = hash & vocab->slot_mask; vocab->slots[at].id_plus_1; at = (at + 1) & vocab->slot_mask)
+    {
+        const uint32_t *span = &vocab->offsets[vocab->slots[at].id_plus_1 - 1];
+
+        if (vocab->slots[at].hash == hash && span[1] - span[0] == len
+            && memcmp(vocab->bytes + span[0], bytes, len) == 0)
+            return (int32_t) vocab->slots[at].id_plus_1 - 1;
+    }
+    return -1;
+}
+
+/* The longest piece at the beginning of bytes[0..len), longer than least, or -1. *taken is its length. */
+static int32_t
+find_longest_piece(const sst_vocab *vocab, const unsigned char *bytes, size_t len, size_t least, size_t *taken)
+{
+    uint32_t    hashes[WORD_ROOM + 1];  /* [i]: of i bytes */
+    size_t      n = len < vocab->longest ? len : vocab->longest;
+
+    hashes[0] = SST_VOCAB_HASH;
+    for (size_t i = 0; i < n; i++)
+        hashes[i + 1] = sst_vocab_hash(hashes[i], bytes[i]);
+
+    for (; n > least; n--)
+    {
+        int32_t     id;
+
+        if (n < len && (bytes[n] & 0xC0) == 0x80)
+            continue;           /* inside a character */
+        id = find_piece(vocab, hashes[n], bytes, n);
+        if (id >= 0)
+        {
+            *taken = n;
+            return id;
+        }
+    }
+    return -1;
+}
+
+/*
+ * The pieces of the current word, or false where one is missing. The ## of each further piece is written over what
+ * came before it, so that the bytes to look up stand side by side.
+ */
+static bool
+put_pieces(scan *s)
+{
+    unsigned char *at = s->word + PREFIX;
+    unsigned char *end = at + s->bytes;
+
+    for (size_t least = 0; at + least < end; least = PREFIX)
+    {
+        size_t      taken;
+        int32_t     id = find_longest_piece(s->vocab, at, (size_t) (end - at), least, &taken);
+
+        if (id < 0)
+            return false;
+        put_piece(s, id);
+        at = at + taken - PREFIX;
+        at[0] = at[1] = '#';
+    }
+    return true;
+}
+
+/* The current word, if there is one, becomes its pieces, or one [UNK]. */
+static void
+end_word(scan *s)
+{
+    uint64_t    start = s->count;
+
+    if (s->chars == 0)
+        return;
+    if (s->chars > SST_MAX_WORD || !put_pieces(s))
+    {
+        s->count = start;
+        put_piece(s, s->vocab->unk);
+    }
+    s->chars = s->bytes = 0;
+}
+
+/* ---- characters to words --------------------------------------------------------------------- */
+
+/* What the rules say about one code point. */
+typedef struct traits
+{
+    char_kind   kind;
+    bool        whole;          /* no decomposition */
+    int32_t     lower;
+} traits;
+
+static const char_kind category_kinds[] = {
+    [UTF8PROC_CATEGORY_CC] = CHAR_REMOVED, [UTF8PROC_CATEGORY_CF] = CHAR_REMOVED,
+    [UTF8PROC_CATEGORY_ZS] = CHAR_SPACE, [UTF8PROC_CATEGORY_ZL] = CHAR_SPACE, [UTF8PROC_CATEGORY_ZP] = CHAR_SPACE,
+    [UTF8PROC_CATEGORY_MN] = CHAR_MARK,
+    [UTF8PROC_CATEGORY_PC] = CHAR_PUNCT, [UTF8PROC_CATEGORY_PD] = CHAR_PUNCT, [UTF8PROC_CATEGORY_PS] = CHAR_PUNCT,
+    [UTF8PROC_CATEGORY_PE] = CHAR_PUNCT, [UTF8PROC_CATEGORY_PI] = CHAR_PUNCT, [UTF8PROC_CATEGORY_PF] = CHAR_PUNCT,
+    [UTF8PROC_CATEGORY_PO] = CHAR_PUNCT, [UTF8PROC_CATEGORY_CO] = CHAR_REMOVED
+};
+
+/* The entry of c, or NULL. The last one ends at U+10FFFF, so the search always ends at one. */
+static const unicode_difference *
+find_difference(int32_t c)
+{
+    const unicode_difference *from = unicode_differences;
+    const unicode_difference *to = from + sizeof(unicode_differences) / sizeof(unicode_differences[0]) - 1;
+
+    while (from < to)
+    {
+        const unicode_difference *middle = from + (to - from) / 2;
+
+        if (c > middle->last)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return c >= from->first ? from : NULL;
+}
+
+static traits
+char_traits(int32_t c)
+{
+    const unicode_difference *known;
+
+    if (c < 128)                /* punctuation, or a letter out of a decomposition */
+        return ascii[c] > BRACKET ? (traits) {CHAR_KEPT, true, ascii[c]} : (traits) {CHAR_PUNCT, true, c};
+    if (c == 0xFFFD)
+        return (traits) {CHAR_REMOVED, true, c};
+    known = find_difference(c);
+    if (known)
+        return (traits) {known->kind, true, c + known->lower};
+    return (traits) {category_kinds[utf8proc_category(c)], false, utf8proc_tolower(c)};
+}
+
+/* The ideographs that BERT sets off by spaces. 2B820..2B91F are not among them: the original has a typo. */
+static bool
+is_cjk(int32_t c)
+{
+    return (c >= 0x4E00 && c <= 0x9FFF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0xF900 && c <= 0xFAFF)
+        || (c >= 0x20000 && c <= 0x2A6DF) || (c >= 0x2A700 && c <= 0x2B73F) || (c >= 0x2B740 && c <= 0x2B81F)
+        || (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0x2F800 && c <= 0x2FA1F);
+}
+
+/* A character after decomposition. */
+static void
+add_char(scan *s, traits t)
+{
+    if (t.kind == CHAR_MARK)
+        return;
+    if (t.kind == CHAR_PUNCT)
+        end_word(s);
+    if (s->chars < SST_MAX_WORD)
+        s->bytes += (size_t) utf8proc_encode_char(t.lower, s->word + PREFIX + s->bytes);
+    s->chars++;
+    if (t.kind == CHAR_PUNCT)
+        end_word(s);
+}
+
+static void
+add_decomposed(scan *s, int32_t c, traits t)
+{
+    utf8proc_int32_t parts[CANONICAL_MAX] = {c};
+    utf8proc_ssize_t n = 1;
+
+    if (!t.whole)
+        n = utf8proc_decompose_char(c, parts, CANONICAL_MAX, UTF8PROC_DECOMPOSE, NULL);
+    for (utf8proc_ssize_t i = 0; i < n && i < CANONICAL_MAX; i++)
+        add_char(s, parts[i] == c ? t : char_traits(parts[i]));
+}
+
+/* ---- text to characters ---------------------------------------------------------------------- */
+
+/* One character beyond ASCII, or one byte that is not UTF-8, or not yet: that is U+FFFD, so removed. */
+static void
+read_wide(scan *s)
+{
+    utf8proc_int32_t c;
+    utf8proc_ssize_t n = utf8proc_iterate(s->at, s->end - s->at, &c);
+    traits      t;
+    bool        apart;
+
+    s->at += n > 0 ? n : 1;
+    if (n < 0)
+        return;
+    t = char_traits(c);
+    if (t.kind == CHAR_REMOVED)
+        return;
+    apart = t.kind == CHAR_SPACE || is_cjk(c);
+    if (apart)
+        end_word(s);
+    if (t.kind != CHAR_SPACE)
+        add_decomposed(s, c, t);
+    if (apart)
+        end_word(s);
+}
+
+/* A run of ASCII letters and digits up to stop. */
+static void
+read_letters(scan *s, const unsigned char *stop)
+{
+    for (; s->at < stop && ascii[*s->at] > BRACKET; s->at++)
+        if (s->chars++ < SST_MAX_WORD)
+            s->word[PREFIX + s->bytes++] = ascii[*s->at];
+}
+
+/* The special tokens are found in the raw text, before anything else and also inside words. */
+static void
+read_bracket(scan *s)
+{
+    const struct
+    {
+        const char *text;
+        int32_t     id;
+    }           special[] = {
+        {"[PAD]", s->vocab->pad}, {"[UNK]", s->vocab->unk}, {"[CLS]", s->vocab->cls}, {"[SEP]", s->vocab->sep},
+        {"[MASK]", s->vocab->mask}
+    };
+
+    for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++)
+    {
+        size_t      len = strlen(special[i].text);
+
+        if ((size_t) (s->end - s->at) < len || memcmp(s->at, special[i].text, len) != 0)
+            continue;
+        end_word(s);
+        put_piece(s, special[i].id);
+        s->at += len;
+        return;
+    }
+    s->stuck = s->partial && s->end - s->at < SPECIAL_MAX;
+    if (!s->stuck)
+        add_char(s, char_traits(*s->at++));
+}
+
+/* More pieces than wanted, for certain: a word that has begun gives at least one. */
+static inline bool
+is_over(const scan *s)
+{
+    return s->count > s->limit || (s->count == s->limit && s->chars > 0);
+}
+
+/* Read up to stop, and the rest of a character or special token that lies across it. */
+static void
+read_block(scan *s, const unsigned char *stop)
+{
+    while (s->at < stop && !s->stuck && !is_over(s))
+    {
+        switch (ascii[*s->at])
+        {
+            case GONE:
+                s->at++;
+                break;
+            case SPACE:
+                end_word(s);
+                s->at++;
+                break;
+            case PUNCT:
+                add_char(s, char_traits(*s->at++));
+                break;
+            case BRACKET:
+                read_bracket(s);
+                break;
+            case WIDE:
+                read_wide(s);
+                break;
+            default:
+                read_letters(s, stop);
+        }
+    }
+}
+
+static void
+read_text(scan *s, const sst_tick *tick)
+{
+    while (s->at < s->end && !s->stuck && !is_over(s))
+    {
+        read_block(s, s->end - s->at < BLOCK ? s->end : s->at + BLOCK);
+        sst_tick_call(tick);
+    }
+    if (!s->partial && !is_over(s))
+        end_word(s);
+}
+
+/* ---- the interface --------------------------------------------------------------------------- */
+
+size_t
+sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
+             int32_t *ids, size_t max, bool *truncated, const sst_tick *tick)
+{
+    const unsigned char *bytes = (const unsigned char *) text;
+    scan        s = {.vocab = vocab, .at = bytes, .end = bytes + len, .partial = partial,
+        .ids = ids + 1, .limit = max - 2};
+    size_t      n;
+
+    read_text(&s, tick);
+    *truncated = is_over(&s);
+    if (partial && !*truncated)
+        return 0;
+
+    n = s.count < s.limit ? (size_t) s.count : max - 2;
+    ids[0] = vocab->cls;
+    ids[n + 1] = vocab->sep;
+    return n + 2;
+}
+
+uint64_t
+sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_tick *tick)
+{
+    const unsigned char *bytes = (const unsigned char *) text;
+    scan        s = {.vocab = vocab, .at = bytes, .end = bytes + len, .limit = UINT64_MAX};
+
+    read_text(&s, tick);
+    return s.count + 2;
+}
+
+const char *
+sst_piece(const sst_vocab *vocab, int32_t id, size_t *len)
+{
+    *len = vocab->offsets[id + 1] - vocab->offsets[id];
+    return vocab->bytes + vocab->offsets[id];
+}
