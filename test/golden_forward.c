@@ -138,7 +138,8 @@ static void
 test_tokenizer(void)
 {
     int32_t    *ids = malloc(model.shape.positions * sizeof(int32_t));
-    size_t      wrong = 0;
+    size_t      wrong = 0,
+                texts = 0;
 
     for (size_t i = 0; i < row_count; i++)
     {
@@ -147,12 +148,14 @@ test_tokenizer(void)
 
         if (!rows[i].text)
             continue;
+        texts++;
         count = sst_tokenize(&model.vocab, rows[i].text, strlen(rows[i].text), false, ids, model.shape.positions,
                              &truncated, NULL);
         wrong += count != rows[i].count || memcmp(ids, rows[i].ids, count * sizeof(int32_t)) != 0;
     }
     free(ids);
-    ok(wrong == 0, "the tokenizer gives the rows' ids");
+    if (texts > 0)
+        ok(wrong == 0, "the tokenizer gives the rows' ids");
 }
 
 static float *

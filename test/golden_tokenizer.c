@@ -11,7 +11,7 @@
  *   first last words                         .tsv: the words that a + c + b becomes, whatever the vocabulary
  *
  * For the first kind every way of asking is tried: counted, truncated, and with only the beginning of the text at
- * hand. Some bytes that are not UTF-8 are tried first, without a file. Exits with 1 if anything differs.
+ * hand. Some bytes that are not UTF-8 are tried first, without a file. Prints TAP.
  */
 #define _POSIX_C_SOURCE 200809L /* getline, popen */
 
@@ -595,9 +595,10 @@ open_file(const char *path)
 static bool
 report(const char *name)
 {
+    static int  reports;
     bool        ok = failed == 0 && passed > 0;
 
-    printf("%s: %ld rows passed, %ld failed\n", name, passed, failed);
+    printf("%s %d - %s: %ld rows right, %ld wrong\n", ok ? "ok" : "not ok", ++reports, name, passed, failed);
     passed = failed = 0;
     return ok;
 }
