@@ -48,7 +48,7 @@ else
 
 MODULE_big = distilsst
 CORE = src/model.o src/linear.o src/attention.o src/packed.o src/tokenizer.o \
-	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/cpu.o
+	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/kernels_avx512vnni.o src/cpu.o
 OBJS = src/distilsst.o src/store.o src/classify.o src/selftest.o $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
 REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))

@@ -54,6 +54,7 @@ static const struct config_enum_entry isa_options[] = {
     {"c", SST_ISA_C, false},
     {"avx2", SST_ISA_AVX2, false},
     {"avx512", SST_ISA_AVX512, false},
+    {"avx512vnni", SST_ISA_AVX512VNNI, false},
     {NULL, 0, false}
 };
 

@@ -38,7 +38,7 @@ detect(void)
         return SST_ISA_C;
     if ((states & zmm) != zmm || !(b & bit_AVX512F))
         return SST_ISA_AVX2;
-    return SST_ISA_AVX512;
+    return c & bit_AVX512VNNI ? SST_ISA_AVX512VNNI : SST_ISA_AVX512;
 }
 #else
 static sst_isa
@@ -61,6 +61,8 @@ sst_kernels_get(sst_isa limit)
         kernels = &sst_kernels_avx2;
     if (isa >= SST_ISA_AVX512)
         kernels = &sst_kernels_avx512;
+    if (isa >= SST_ISA_AVX512VNNI)
+        kernels = &sst_kernels_avx512vnni;
 #endif
     return kernels;
 }

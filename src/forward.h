@@ -14,6 +14,11 @@ extern void sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, siz
                      const float *panels, size_t in, size_t out, float *y, size_t ldy,
                      sst_epilogue epilogue, const sst_tick *tick);
 
+/* The same from rows that kernels->quantize made, in rounded up to 4 bytes apart, and int8 panels. */
+extern void sst_gemm_s8(const sst_kernels *kernels, const uint8_t *x, const sst_row_scale *scales, size_t rows,
+                        const sst_s8_panel *panels, size_t in, size_t out, float *y, size_t ldy,
+                        sst_epilogue epilogue, const sst_tick *tick);
+
 /* Floats of scratch that sst_attention needs. */
 extern size_t sst_attention_scratch(const sst_shape *shape);
 

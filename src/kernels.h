@@ -21,11 +21,43 @@ typedef enum sst_epilogue
     SST_GELU                    /* y = gelu(sum), gelu(x) = x (1 + erf(x / sqrt 2)) / 2 */
 } sst_epilogue;
 
+/* A row of activations in 8 bits: x = scale * (u - zero), u 0..255. */
+typedef struct sst_row_scale
+{
+    float       scale;
+    int32_t     zero;           /* 0..255 */
+} sst_row_scale;
+
+/* How many rows and panels a gemm takes at once at most. */
+typedef struct sst_tile
+{
+    int         rows;
+    int         panels;
+} sst_tile;
+
+/* The beginning of a panel in int8; [ceil(K/4)][16][4] int8 follow, each column's weights beyond K 0. */
+typedef struct sst_s8_panel
+{
+    float       bias[SST_LANES];
+    float       scale[SST_LANES];   /* of a column: weight = scale * int8 */
+    int32_t     sum[SST_LANES]; /* of a column's int8 */
+    int8_t      weights[];
+} sst_s8_panel;
+
+/* Bytes of a panel of k inputs. */
+static inline size_t
+sst_panel_bytes(sst_precision precision, size_t k)
+{
+    if (precision == SST_INT8)
+        return sizeof(sst_s8_panel) + (k + 3) / 4 * 4 * SST_LANES;
+    return (1 + k) * SST_LANES * sizeof(float);
+}
+
 struct sst_kernels
 {
     const char *name;
-    int         tile_rows;      /* rows that gemm_f32 takes at most */
-    int         tile_panels;    /* panels that it takes at most */
+    sst_tile    f32;            /* of gemm_f32 */
+    sst_tile    s8;             /* of gemm_s8 */
 
     /*
      * y [rows][panels * 16] from x [rows][k], both with leading dimensions, and panels of [1+k][16] one after the other.
@@ -34,6 +66,16 @@ struct sst_kernels
     void        (*gemm_f32) (int rows, int panels, const float *x, size_t ldx, const float *w, size_t k,
                              float *y, size_t ldy, sst_epilogue epilogue);
 
+    /* u [n rounded up to 4] and its scale from x [n]: the row's range, 0 included, in 255 steps. */
+    void        (*quantize) (const float *x, size_t n, uint8_t *u, sst_row_scale *row);
+
+    /*
+     * As gemm_f32, from rows that quantize made and panels that begin with sst_s8_panel. The products are summed exactly, in
+     * 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column scale, bias).
+     */
+    void        (*gemm_s8) (int rows, int panels, const uint8_t *x, size_t ldx, const sst_row_scale *scales,
+                            const void *w, size_t k, float *y, size_t ldy, sst_epilogue epilogue);
+
     /* Layer norm of x [n] in place, eps 1e-12 inside the root. */
     void        (*layer_norm) (float *x, const float *weight, const float *bias, size_t n);
 
@@ -41,10 +83,18 @@ struct sst_kernels
     void        (*softmax) (float *x, size_t n);
 };
 
+#if defined(__clang__)
+#define SST_UNROLL              /* clang unrolls loops of constant size anyway */
+#else
+#define SST_UNROLL _Pragma("GCC unroll 16")     /* without it gcc -O2 spills the accumulators */
+#endif
+#define SST_INLINE static inline __attribute__((always_inline))
+
 extern const sst_kernels sst_kernels_c;
 #if defined(__x86_64__)
 extern const sst_kernels sst_kernels_avx2;
 extern const sst_kernels sst_kernels_avx512;
+extern const sst_kernels sst_kernels_avx512vnni;
 #endif
 
 #endif

@@ -65,11 +65,31 @@ v16_scale(v16 p, v16 t)
     return (v16) {scale_half(p.lo, t.lo), scale_half(p.hi, t.hi)};
 }
 
+static inline v16
+v16_from_s32(const int32_t *p)
+{
+    return (v16) {_mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *) p)),
+        _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *) (p + 8)))};
+}
+
+static inline void
+v16_store_low_bytes(uint8_t *p, v16 v)
+{
+    const __m256i low = _mm256_set1_epi32(0xff);
+    __m256i     words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(v.lo), low),
+                                            _mm256_and_si256(_mm256_castps_si256(v.hi), low));
+
+    words = _mm256_permute4x64_epi64(words, 0xd8);
+    _mm_storeu_si128((__m128i *) p, _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                                     _mm256_extracti128_si256(words, 1)));
+}
+
 #define SST_KERNELS sst_kernels_avx2
 #define SST_ISA_NAME "avx2"
 #define SST_TILE_ROWS 6
 #define SST_TILE_PANELS 1
-#define SST_PREFETCH 512        /* floats: 2 KB ahead */
+#define SST_PREFETCH 2048
+#include "s8_avx2.h"
 #include "kernels_tmpl.h"
 
 #if defined(__clang__)

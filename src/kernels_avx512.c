@@ -1,5 +1,5 @@
 /*
- * kernels_avx512.c - v16 as one AVX-512 register. A tile of 9 rows and two panels takes 18 of the 32 registers.
+ * kernels_avx512.c - fp32 by AVX-512F; int8 as AVX2 does it.
  */
 #include "kernels.h"
 
@@ -10,32 +10,11 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f")
 #endif
-#include <immintrin.h>
-
-typedef __m512 v16;
-
-#define v16_load(p) _mm512_loadu_ps(p)
-#define v16_store(p, v) _mm512_storeu_ps(p, v)
-#define v16_set1(f) _mm512_set1_ps(f)
-#define v16_add(a, b) _mm512_add_ps(a, b)
-#define v16_sub(a, b) _mm512_sub_ps(a, b)
-#define v16_mul(a, b) _mm512_mul_ps(a, b)
-#define v16_max(a, b) _mm512_max_ps(a, b)
-#define v16_min(a, b) _mm512_min_ps(a, b)
-#define v16_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
-
-static inline v16
-v16_scale(v16 p, v16 t)
-{
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p),
-                                                _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
-}
+#include "v16_avx512.h"
 
 #define SST_KERNELS sst_kernels_avx512
 #define SST_ISA_NAME "avx512"
-#define SST_TILE_ROWS 9
-#define SST_TILE_PANELS 2
-#define SST_PREFETCH 512        /* floats: 2 KB ahead */
+#include "s8_avx2.h"
 #include "kernels_tmpl.h"
 
 #if defined(__clang__)

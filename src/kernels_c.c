@@ -85,9 +85,44 @@ scale_lane(float p, float t)
 
 LANES_OF(v16_scale(v16 p, v16 t), scale_lane(p.f[i], t.f[i]))
 
+LANES_OF(v16_from_s32(const int32_t *p), (float) p[i])
+
+static inline void
+v16_store_low_bytes(uint8_t *p, v16 v)
+{
+    for (int i = 0; i < SST_LANES; i++)
+    {
+        uint32_t    bits;
+
+        memcpy(&bits, &v.f[i], sizeof(bits));
+        p[i] = (uint8_t) bits;
+    }
+}
+
 #define SST_KERNELS sst_kernels_c
 #define SST_ISA_NAME "c"
 #define SST_TILE_ROWS 4
 #define SST_TILE_PANELS 1
+#define SST_S8_ROWS 4
+#define SST_S8_PANELS 1
 #define SST_PREFETCH 0
+
+/*
+ * The sums of products of x [rows][4 * quads] and the weights [quads][16][4] of panels, panel_bytes apart: exact, as
+ * 255 * 127 * K stays below 2^31 for every K that a model may have.
+ */
+SST_INLINE void
+s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
+        int32_t sums[][SST_S8_PANELS][SST_LANES])
+{
+    (void) panels;
+    (void) panel_bytes;
+    memset(sums, 0, (size_t) rows * sizeof(sums[0]));
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES)
+        for (int r = 0; r < rows; r++)
+            for (int i = 0; i < SST_LANES; i++)
+                for (int j = 0; j < 4; j++)
+                    sums[r][0][i] += x[r * ldx + 4 * q + j] * ((const int8_t *) w)[4 * i + j];
+}
+
 #include "kernels_tmpl.h"

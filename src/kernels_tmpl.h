@@ -5,8 +5,12 @@
  *   SST_KERNELS       the table's name
  *   SST_ISA_NAME      its name for people
  *   SST_TILE_ROWS, SST_TILE_PANELS   the tile of gemm_f32 that the registers hold
+ *   SST_S8_ROWS, SST_S8_PANELS       that of gemm_s8
+ *   SST_PREFETCH      bytes that weights are asked for ahead of their use
  *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_div, v16_fma (a * b + c, rounded
- *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp)
+ *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp), v16_from_s32 (of memory),
+ *   v16_store_low_bytes (the lowest byte of each lane's bits)
+ *   s8_sums           the exact sums of a tile of gemm_s8 (see kernels_c.c)
  *
  * Every operation is IEEE 754 single precision, rounded to nearest, so all instances give the same bits. Where a
  * lane is NaN, v16_max and v16_min return b: the argument order below lets NaN through to the logits.
@@ -15,13 +19,6 @@
 #include <string.h>
 
 #include "kernels.h"
-
-#if defined(__clang__)
-#define SST_UNROLL              /* clang unrolls loops of constant size anyway */
-#else
-#define SST_UNROLL _Pragma("GCC unroll 16")     /* without it gcc -O2 spills the accumulators */
-#endif
-#define SST_INLINE static inline __attribute__((always_inline))
 
 /* The 16 lanes' sum, always in this order: a binary tree over halves. */
 SST_INLINE float
@@ -132,7 +129,7 @@ gemm_tile(const int rows, const int panels, const float *x, size_t ldx, const fl
 
         SST_UNROLL for (int p = 0; p < panels; p++)
         {
-            __builtin_prefetch(w + p * panel + SST_PREFETCH);
+            __builtin_prefetch((const char *) (w + p * panel) + SST_PREFETCH);
             column[p] = v16_load(w + p * panel);
         }
         SST_UNROLL for (int r = 0; r < rows; r++)
@@ -162,33 +159,36 @@ gemm_tile(const int rows, const int panels, const float *x, size_t ldx, const fl
             }
 }
 
-/* Choose the tile's code by its number of rows; the compiler makes one copy of gemm_tile for each. */
+/* Choose the tile's code by its number of rows; the compiler makes one copy for each that the tile has. */
+#define SST_CASE(n, most, call) \
+    case n: \
+        if (n <= most) \
+            call; \
+        break
+#define SST_CASES(most, call) \
+    SST_CASE(1, most, call(1)); \
+    SST_CASE(2, most, call(2)); \
+    SST_CASE(3, most, call(3)); \
+    SST_CASE(4, most, call(4)); \
+    SST_CASE(5, most, call(5)); \
+    SST_CASE(6, most, call(6)); \
+    SST_CASE(7, most, call(7)); \
+    SST_CASE(8, most, call(8)); \
+    SST_CASE(9, most, call(9)); \
+    SST_CASE(10, most, call(10)); \
+    SST_CASE(11, most, call(11)); \
+    SST_CASE(12, most, call(12))
+
 SST_INLINE void
 gemm_rows(int rows, const int panels, const float *x, size_t ldx, const float *w, size_t k,
           float *y, size_t ldy, sst_epilogue epilogue)
 {
-#define SST_CASE(n) \
-    case n: \
-        if (n <= SST_TILE_ROWS) \
-            gemm_tile(n, panels, x, ldx, w, k, y, ldy, epilogue); \
-        break
-
+#define CALL(n) gemm_tile(n, panels, x, ldx, w, k, y, ldy, epilogue)
     switch (rows)
     {
-        SST_CASE(1);
-        SST_CASE(2);
-        SST_CASE(3);
-        SST_CASE(4);
-        SST_CASE(5);
-        SST_CASE(6);
-        SST_CASE(7);
-        SST_CASE(8);
-        SST_CASE(9);
-        SST_CASE(10);
-        SST_CASE(11);
-        SST_CASE(12);
+        SST_CASES(SST_TILE_ROWS, CALL);
     }
-#undef SST_CASE
+#undef CALL
 }
 
 static void
@@ -200,6 +200,131 @@ gemm_f32(int rows, int panels, const float *x, size_t ldx, const float *w, size_
     else
         gemm_rows(rows, SST_TILE_PANELS, x, ldx, w, k, y, ldy, epilogue);
 }
+
+/* ---- int8 ------------------------------------------------------------------------------------ */
+
+/* The lowest and highest of x [n] and 0. */
+SST_INLINE void
+row_range(const float *x, size_t n, float *low, float *high)
+{
+    v16         least = v16_set1(0.0f),
+                most = v16_set1(0.0f);
+    float       a[SST_LANES],
+                b[SST_LANES];
+    size_t      i = 0;
+
+    for (; i + SST_LANES <= n; i += SST_LANES)
+    {
+        least = v16_min(least, v16_load(x + i));
+        most = v16_max(most, v16_load(x + i));
+    }
+    if (i < n)
+    {
+        least = v16_min(least, load_part(x + i, n - i, 0.0f));
+        most = v16_max(most, load_part(x + i, n - i, 0.0f));
+    }
+    v16_store(a, least);
+    v16_store(b, most);
+    *low = a[0];
+    *high = b[0];
+    for (int j = 1; j < SST_LANES; j++)
+    {
+        *low = *low < a[j] ? *low : a[j];
+        *high = *high > b[j] ? *high : b[j];
+    }
+}
+
+/* The steps of 16 values as integers in the low bits, by the trick of v16_exp. */
+SST_INLINE v16
+quantize_lanes(v16 x, v16 steps, v16 offset)
+{
+    v16         t = v16_fma(x, steps, offset);
+
+    return v16_min(v16_set1(12582912.0f + 255.0f), v16_max(v16_set1(12582912.0f), t));
+}
+
+static void
+quantize(const float *x, size_t n, uint8_t *u, sst_row_scale *row)
+{
+    float       low,
+                high,
+                range,
+                steps;
+    v16         offset;
+    size_t      i = 0;
+
+    row_range(x, n, &low, &high);
+    range = high - low;
+    steps = range > 1e-30f ? 255.0f / range : 0.0f; /* below, the row is as good as 0 */
+    row->scale = range / 255.0f;    /* not finite where x is not, so that it comes out */
+    row->zero = steps > 0.0f ? (int32_t) (0.5f - low * steps) : 0;
+    offset = v16_set1(12582912.0f + (float) row->zero);
+    for (; i + SST_LANES <= n; i += SST_LANES)
+        v16_store_low_bytes(u + i, quantize_lanes(v16_load(x + i), v16_set1(steps), offset));
+    if (i < n)
+    {
+        uint8_t     last[SST_LANES];
+
+        v16_store_low_bytes(last, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
+        memcpy(u + i, last, n - i);
+    }
+    memset(u + n, 0, (4 - n % 4) % 4);
+}
+
+/* From the exact sums of a tile to y. */
+SST_INLINE void
+finish_s8(int rows, int panels, int32_t sums[][SST_S8_PANELS][SST_LANES], const sst_row_scale *scales,
+          const char *w, size_t panel_bytes, float *y, size_t ldy, sst_epilogue epilogue)
+{
+    for (int p = 0; p < panels; p++)
+    {
+        const sst_s8_panel *panel = (const sst_s8_panel *) (w + p * panel_bytes);
+
+        for (int r = 0; r < rows; r++)
+        {
+            float      *to = y + r * ldy + p * SST_LANES;
+            v16         scale = v16_mul(v16_set1(scales[r].scale), v16_load(panel->scale));
+            v16         sum;
+
+            for (int i = 0; i < SST_LANES; i++)
+                sums[r][p][i] -= scales[r].zero * panel->sum[i];
+            sum = v16_fma(v16_from_s32(sums[r][p]), scale, v16_load(panel->bias));
+            if (epilogue == SST_ADD)
+                sum = v16_add(v16_load(to), sum);
+            if (epilogue == SST_GELU)
+                sum = v16_gelu(sum);
+            v16_store(to, sum);
+        }
+    }
+}
+
+SST_INLINE void
+gemm_s8_rows(int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t k,
+             int32_t sums[][SST_S8_PANELS][SST_LANES])
+{
+#define CALL(n) s8_sums(n, panels, x, ldx, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, sums)
+    switch (rows)
+    {
+        SST_CASES(SST_S8_ROWS, CALL);
+    }
+#undef CALL
+}
+
+static void
+gemm_s8(int rows, int panels, const uint8_t *x, size_t ldx, const sst_row_scale *scales, const void *w, size_t k,
+        float *y, size_t ldy, sst_epilogue epilogue)
+{
+    const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
+    int32_t     sums[SST_S8_ROWS][SST_S8_PANELS][SST_LANES];
+
+    if (panels == 1)
+        gemm_s8_rows(rows, 1, x, ldx, w, panel_bytes, k, sums);
+    else
+        gemm_s8_rows(rows, SST_S8_PANELS, x, ldx, w, panel_bytes, k, sums);
+    finish_s8(rows, panels, sums, scales, w, panel_bytes, y, ldy, epilogue);
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 SST_INLINE v16
 norm_lanes(v16 x, v16 mean, v16 scale, v16 weight, v16 bias)
@@ -280,9 +405,11 @@ softmax(float *x, size_t n)
 
 const sst_kernels SST_KERNELS = {
     .name = SST_ISA_NAME,
-    .tile_rows = SST_TILE_ROWS,
-    .tile_panels = SST_TILE_PANELS,
+    .f32 = {SST_TILE_ROWS, SST_TILE_PANELS},
+    .s8 = {SST_S8_ROWS, SST_S8_PANELS},
     .gemm_f32 = gemm_f32,
+    .quantize = quantize,
+    .gemm_s8 = gemm_s8,
     .layer_norm = layer_norm,
     .softmax = softmax,
 };

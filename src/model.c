@@ -29,7 +29,16 @@ typedef struct pass
     float      *q, *k, *v;      /* [T][D]; q becomes the attention's contexts */
     float      *ffn;            /* [FFN_BLOCK][F] */
     float      *scratch;        /* for sst_attention */
+    uint8_t    *bytes;          /* quantized inputs of an int8 layer: [T][D] or [FFN_BLOCK][F] */
+    sst_row_scale *scales;      /* [T] */
 } pass;
+
+/* A linear layer and where its outputs go. */
+typedef struct output
+{
+    const sst_linear *layer;
+    float      *y;
+} output;
 
 static size_t
 pass_tokens(const sst_model *model)
@@ -37,19 +46,75 @@ pass_tokens(const sst_model *model)
     return model->shape.positions > PASS_TOKENS ? model->shape.positions : PASS_TOKENS;
 }
 
+/* Cuts the workspace into the parts of a pass; returns the bytes that they take. */
+static size_t
+cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
+{
+    const size_t tokens = pass_tokens(model);
+    const size_t hidden = tokens * model->shape.hidden;
+    const size_t ffn = (size_t) FFN_BLOCK * model->shape.ffn;
+    const size_t padding = 4 * tokens;  /* of quantized rows to a multiple of 4 bytes */
+    struct
+    {
+        void      **part;
+        size_t      bytes;
+    }           parts[] = {
+        {(void **) &p->x, hidden * sizeof(float)},
+        {(void **) &p->q, hidden * sizeof(float)},
+        {(void **) &p->k, hidden * sizeof(float)},
+        {(void **) &p->v, hidden * sizeof(float)},
+        {(void **) &p->ffn, ffn * sizeof(float)},
+        {(void **) &p->scratch, sst_attention_scratch(&model->shape) * sizeof(float)},
+        {(void **) &p->bytes, (hidden > ffn ? hidden : ffn) + padding},
+        {(void **) &p->scales, tokens * sizeof(sst_row_scale)},
+    };
+    size_t      used = 0;
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+    {
+        *parts[i].part = workspace + used;
+        used += (parts[i].bytes + 63) / 64 * 64;
+    }
+    return used;
+}
+
 size_t
 sst_workspace_size(const sst_model *model)
 {
-    size_t      hidden = sst_round_up(pass_tokens(model) * model->shape.hidden);
-    size_t      ffn = sst_round_up((size_t) FFN_BLOCK * model->shape.ffn);
+    pass        unused;
 
-    return (4 * hidden + ffn + sst_attention_scratch(&model->shape)) * sizeof(float);
+    return cut_workspace(model, NULL, &unused);
+}
+
+/* Several layers of the same inputs x [rows][K]. */
+static void
+linears(const pass *p, const float *x, size_t rows, const output *outputs, int count, sst_epilogue epilogue)
+{
+    const size_t in = outputs[0].layer->in;
+    const size_t bytes = (in + 3) / 4 * 4;
+
+    if (outputs[0].layer->precision == SST_INT8)
+        for (size_t r = 0; r < rows; r++)
+            p->kernels->quantize(x + r * in, in, p->bytes + r * bytes, &p->scales[r]);
+    for (int i = 0; i < count; i++)
+    {
+        const sst_linear *layer = outputs[i].layer;
+
+        if (layer->precision == SST_INT8)
+            sst_gemm_s8(p->kernels, p->bytes, p->scales, rows, layer->panels, in, layer->out, outputs[i].y, layer->out,
+                        epilogue, p->tick);
+        else
+            sst_gemm(p->kernels, x, in, rows, layer->panels, in, layer->out, outputs[i].y, layer->out, epilogue,
+                     p->tick);
+    }
 }
 
 static void
 linear(const pass *p, const sst_linear *layer, const float *x, size_t rows, float *y, sst_epilogue epilogue)
 {
-    sst_gemm(p->kernels, x, layer->in, rows, layer->panels, layer->in, layer->out, y, layer->out, epilogue, p->tick);
+    const output only = {layer, y};
+
+    linears(p, x, rows, &only, 1, epilogue);
 }
 
 static void
@@ -133,9 +198,9 @@ attend(const pass *p, bool first_tokens_only)
 static void
 full_layer(const pass *p, const sst_layer *layer)
 {
-    linear(p, &layer->q, p->x, p->tokens, p->q, SST_STORE);
-    linear(p, &layer->k, p->x, p->tokens, p->k, SST_STORE);
-    linear(p, &layer->v, p->x, p->tokens, p->v, SST_STORE);
+    const output projections[] = {{&layer->q, p->q}, {&layer->k, p->k}, {&layer->v, p->v}};
+
+    linears(p, p->x, p->tokens, projections, 3, SST_STORE);
     attend(p, false);
     finish_layer(p, layer, p->tokens);
 }
@@ -145,9 +210,9 @@ static void
 last_layer(const pass *p, const sst_layer *layer)
 {
     const size_t d = p->model->shape.hidden;
+    const output projections[] = {{&layer->k, p->k}, {&layer->v, p->v}};
 
-    linear(p, &layer->k, p->x, p->tokens, p->k, SST_STORE);
-    linear(p, &layer->v, p->x, p->tokens, p->v, SST_STORE);
+    linears(p, p->x, p->tokens, projections, 2, SST_STORE);
     for (size_t b = 1; b < p->texts; b++)
         memmove(p->x + b * d, p->x + (p->start[b] - p->start[0]) * d, d * sizeof(float));
     linear(p, &layer->q, p->x, p->texts, p->q, SST_STORE);
@@ -193,15 +258,9 @@ sst_forward(const sst_model *model, const sst_kernels *kernels, const int32_t *i
             size_t texts, float *logits, void *workspace, const sst_tick *tick)
 {
     const size_t most = pass_tokens(model);
-    const size_t hidden = sst_round_up(most * model->shape.hidden);
     pass        p = {.model = model, .kernels = kernels, .tick = tick};
 
-    p.x = workspace;
-    p.q = p.x + hidden;
-    p.k = p.q + hidden;
-    p.v = p.k + hidden;
-    p.ffn = p.v + hidden;
-    p.scratch = p.ffn + sst_round_up((size_t) FFN_BLOCK * model->shape.ffn);
+    cut_workspace(model, workspace, &p);
     for (size_t b = 0; b < texts; b += p.texts)
     {
         sst_status  status;

@@ -22,12 +22,12 @@ next_part(walker *w, uint64_t bytes)
 }
 
 static sst_linear
-next_linear(walker *w, uint32_t in, uint32_t out)
+next_linear(walker *w, sst_precision precision, uint32_t in, uint32_t out)
 {
     uint64_t    panels = ((uint64_t) out + SST_LANES - 1) / SST_LANES;
-    sst_linear  linear = {.in = in, .out = out};
+    sst_linear  linear = {.precision = precision, .in = in, .out = out};
 
-    linear.panels = next_part(w, panels * (1 + (uint64_t) in) * SST_LANES * sizeof(float));
+    linear.panels = next_part(w, panels * sst_panel_bytes(precision, in));
     return linear;
 }
 
@@ -44,15 +44,16 @@ next_norm(walker *w, uint32_t size)
 static void
 next_layer(walker *w, const sst_shape *shape, sst_layer *layer)
 {
-    uint32_t    d = shape->hidden;
+    const sst_precision precision = (sst_precision) shape->precision;
+    const uint32_t d = shape->hidden;
 
-    layer->q = next_linear(w, d, d);
-    layer->k = next_linear(w, d, d);
-    layer->v = next_linear(w, d, d);
-    layer->out = next_linear(w, d, d);
+    layer->q = next_linear(w, precision, d, d);
+    layer->k = next_linear(w, precision, d, d);
+    layer->v = next_linear(w, precision, d, d);
+    layer->out = next_linear(w, precision, d, d);
     layer->sa_norm = next_norm(w, d);
-    layer->lin1 = next_linear(w, d, shape->ffn);
-    layer->lin2 = next_linear(w, shape->ffn, d);
+    layer->lin1 = next_linear(w, precision, d, shape->ffn);
+    layer->lin2 = next_linear(w, precision, shape->ffn, d);
     layer->out_norm = next_norm(w, d);
 }
 
@@ -104,8 +105,8 @@ sst_packed_view(sst_model *model, const sst_packed_header *header)
     model->embedding_norm = next_norm(&w, d);
     for (uint32_t i = 0; i < shape->layers; i++)
         next_layer(&w, shape, &model->layer[i]);
-    model->pre_classifier = next_linear(&w, d, d);
-    model->classifier = next_linear(&w, d, shape->labels);
+    model->pre_classifier = next_linear(&w, SST_FP32, d, d);
+    model->classifier = next_linear(&w, SST_FP32, d, shape->labels);
     model->file_size = w.at;
     return w.at;
 }
@@ -192,7 +193,7 @@ shape_is_sane(const sst_shape *s)
         s->vocab >= 1 && s->vocab <= SST_MAX_VOCAB &&
         s->positions >= 2 && s->positions <= SST_MAX_POSITIONS &&
         s->labels >= 2 && s->labels <= SST_MAX_LABELS &&
-        s->precision == SST_FP32;
+        s->precision <= SST_INT8;
 }
 
 static bool
@@ -307,7 +308,7 @@ sst_model_selftest(const sst_model *model, uint32_t i)
 const char *
 sst_precision_name(sst_precision precision)
 {
-    return precision == SST_FP32 ? "fp32" : "unknown";
+    return precision == SST_INT8 ? "int8" : "fp32";
 }
 
 const char *

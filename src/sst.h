@@ -74,7 +74,8 @@ sst_tick_call(const sst_tick *tick)
 
 typedef enum sst_precision
 {
-    SST_FP32
+    SST_FP32,
+    SST_INT8                    /* the linear layers of the transformer; all else stays float */
 } sst_precision;
 
 extern const char *sst_precision_name(sst_precision precision);
@@ -117,9 +118,13 @@ sst_vocab_hash(uint32_t hash, unsigned char byte)
     return (hash ^ byte) * 16777619u;
 }
 
-/* y = x W^T + b. fp32: panels, ceil(N/16) of [1+K][16] floats, the bias first; columns beyond N are 0. */
+/*
+ * y = x W^T + b, in ceil(N/16) panels; columns beyond N are 0. fp32: [1+K][16] floats, the bias first. int8: bias, scales and
+ * sums of the 16 columns, then [ceil(K/4)][16][4] int8 (kernels.h). Nothing in it depends on the CPU.
+ */
 typedef struct sst_linear
 {
+    sst_precision precision;
     uint32_t    in;             /* K */
     uint32_t    out;            /* N */
     const void *panels;
@@ -222,13 +227,14 @@ typedef enum sst_isa
     SST_ISA_C,
     SST_ISA_AVX2,
     SST_ISA_AVX512,
+    SST_ISA_AVX512VNNI,
     SST_ISA_BEST                /* whatever this CPU does best */
 } sst_isa;
 
 /* The best kernels of this CPU that are not above limit. Never NULL. All give the same bits. */
 extern const sst_kernels *sst_kernels_get(sst_isa limit);
 
-/* "c", "avx2" or "avx512" */
+/* "c", "avx2", "avx512" or "avx512vnni" */
 extern const char *sst_kernels_name(const sst_kernels *kernels);
 
 /* Bytes of workspace that sst_forward needs, for any batch. */

@@ -156,12 +156,16 @@ map_file(const char *path)
     current.size = (size_t) st.st_size;
 }
 
-/* Tell who did not ask for this very model what it is. */
+/* Tell who did not ask for this very model what it is, once a session. */
 static void
 give_notice(void)
 {
-    if (current.model.notice[0] != '\0' && strcmp(model_setting, DEFAULT_MODEL) == 0 && !IsParallelWorker())
-        ereport(NOTICE, (errmsg("%s", current.model.notice)));
+    static bool noticed = false;
+
+    if (noticed || current.model.notice[0] == '\0' || strcmp(model_setting, DEFAULT_MODEL) != 0 || IsParallelWorker())
+        return;
+    noticed = true;
+    ereport(NOTICE, (errmsg("%s", current.model.notice)));
 }
 
 static void

@@ -112,6 +112,118 @@ test_gemm(const sst_kernels *kernels)
     ok(equal, name);
 }
 
+/* An int8 product by 64-bit integers, straight from the definition. */
+static float
+exact_s8(const uint8_t *x, const sst_row_scale *row, const sst_s8_panel *panel, size_t column, size_t in)
+{
+    int64_t     sum = 0;
+
+    for (size_t k = 0; k < in; k++)
+        sum += ((int64_t) x[k] - row->zero) * panel->weights[(k / 4 * SST_LANES + column) * 4 + k % 4];
+    return fmaf((float) sum, row->scale * panel->scale[column], panel->bias[column]);
+}
+
+/* Panels of random weights, all of them +-127 where extreme. */
+static sst_s8_panel *
+random_panels(size_t in, size_t out, bool extreme)
+{
+    size_t      bytes = sst_panel_bytes(SST_INT8, in);
+    char       *panels = aligned_alloc(64, sst_round_up(out) / SST_LANES * bytes);
+
+    memset(panels, 0, sst_round_up(out) / SST_LANES * bytes);
+    for (size_t n = 0; n < out; n++)
+    {
+        sst_s8_panel *panel = (sst_s8_panel *) (panels + n / SST_LANES * bytes);
+        size_t      column = n % SST_LANES;
+
+        panel->bias[column] = (float) uniform(-1, 1);
+        panel->scale[column] = (float) uniform(0, 0.01);
+        for (size_t k = 0; k < in; k++)
+        {
+            int8_t      w = extreme ? (n % 2 ? 127 : -127) : (int8_t) (next_random() % 255 - 127);
+
+            panel->weights[(k / 4 * SST_LANES + column) * 4 + k % 4] = w;
+            panel->sum[column] += w;
+        }
+    }
+    return (sst_s8_panel *) panels;
+}
+
+static bool
+right_s8(const sst_kernels *kernels, size_t rows, size_t in, size_t out, bool extreme)
+{
+    size_t      ldx = (in + 3) / 4 * 4;
+    uint8_t    *x = calloc(rows, ldx);
+    sst_row_scale *scales = calloc(rows, sizeof(sst_row_scale));
+    sst_s8_panel *panels = random_panels(in, out, extreme);
+    float      *y = calloc(rows * out, sizeof(float));
+    bool        right = true;
+
+    for (size_t r = 0; r < rows; r++)
+    {
+        for (size_t k = 0; k < in; k++)
+            x[r * ldx + k] = extreme ? 255 : (uint8_t) next_random();
+        scales[r].scale = (float) uniform(0, 0.1);
+        scales[r].zero = (int32_t) (next_random() % 256);
+    }
+    sst_gemm_s8(kernels, x, scales, rows, panels, in, out, y, out, SST_STORE, NULL);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t n = 0; n < out; n++)
+            right = right && y[r * out + n] == exact_s8(x + r * ldx, &scales[r], (const sst_s8_panel *)
+                                                        ((char *) panels + n / SST_LANES * sst_panel_bytes(SST_INT8, in)),
+                                                        n % SST_LANES, in);
+    free(x);
+    free(scales);
+    free(panels);
+    free(y);
+    return right;
+}
+
+static void
+test_gemm_s8(const sst_kernels *kernels)
+{
+    static const size_t widths[] = {1, 15, 16, 17, 32, 40, 64};
+    char        name[100];
+    bool        right = true;
+
+    for (size_t rows = 1; rows <= 20; rows++)
+        for (size_t i = 0; i < sizeof(widths) / sizeof(widths[0]); i++)
+            right = right && right_s8(kernels, rows, 1 + next_random() % 90, widths[i], next_random() % 2);
+    right = right && right_s8(kernels, 7, 3072, 48, true) && right_s8(kernels, 5, 16384, 33, true);
+    snprintf(name, sizeof(name), "%s: int8 gemm equals 64-bit integers, 255 times 127 16384 times too", kernels->name);
+    ok(right, name);
+}
+
+/* Quantized rows: within half a step of x, 0 exactly a step, the same bytes as C. */
+static void
+test_quantize(const sst_kernels *kernels)
+{
+    char        name[100];
+    bool        close = true,
+                equal = true;
+
+    for (size_t n = 1; n <= 300; n++)
+    {
+        float       x[300];
+        uint8_t     expected[304] = {0},
+                    got[304] = {0};
+        sst_row_scale c,
+                    row;
+        float       shift = (float) uniform(-3, 3);
+
+        fill(x, n, false);
+        for (size_t i = 0; i < n; i++)
+            x[i] += shift;
+        sst_kernels_c.quantize(x, n, expected, &c);
+        kernels->quantize(x, n, got, &row);
+        equal = equal && memcmp(expected, got, (n + 3) / 4 * 4) == 0 && c.scale == row.scale && c.zero == row.zero;
+        for (size_t i = 0; i < n; i++)
+            close = close && fabsf(row.scale * (float) (got[i] - row.zero) - x[i]) <= row.scale * 1.001f;
+    }
+    snprintf(name, sizeof(name), "%s: quantized rows are within a step of x and equal C", kernels->name);
+    ok(close && equal, name);
+}
+
 static void
 test_rows(const sst_kernels *kernels)
 {
@@ -420,12 +532,16 @@ main(int argc, char **argv)
         fputs("usage: unit MODEL.dsst\n", stderr);
         return 2;
     }
-    for (int isa = SST_ISA_C + 1; isa < SST_ISA_BEST; isa++)
+    for (int isa = SST_ISA_C; isa < SST_ISA_BEST; isa++)
     {
         const sst_kernels *kernels = sst_kernels_get((sst_isa) isa);
 
-        if (kernels == sst_kernels_get((sst_isa) (isa - 1)))
+        if (isa > SST_ISA_C && kernels == sst_kernels_get((sst_isa) (isa - 1)))
             continue;           /* not on this CPU */
+        test_gemm_s8(kernels);
+        test_quantize(kernels);
+        if (isa == SST_ISA_C)
+            continue;
         test_gemm(kernels);
         test_rows(kernels);
     }

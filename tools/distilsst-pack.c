@@ -1,7 +1,7 @@
 /*
  * distilsst-pack - turn a Hugging Face folder of a DistilBertForSequenceClassification into a packed file.
  *
- *   distilsst-pack DIR OUT.dsst [--precision fp32] [--name NAME] [--notice TEXT]
+ *   distilsst-pack DIR OUT.dsst [--precision fp32|int8] [--name NAME] [--notice TEXT]
  *
  * DIR holds config.json, model.safetensors (F32, F16 or BF16) and vocab.txt. All shapes come from config.json. OUT.dsst
  * is replaced by rename: a server that has the old file mapped keeps the old.
@@ -171,7 +171,37 @@ put_norm(source *src, const char *name, const sst_norm *norm, uint32_t size)
     read_tensor(src, tensor, size, 0, (float *) norm->bias);
 }
 
-/* Panels [1+K][16] of a weight [N][K] and a bias [N], both times factor. */
+/* Column n of an fp32 panel [1+K][16]. */
+static void
+put_column_f32(char *panel, size_t n, const float *weight, float bias, size_t in)
+{
+    float      *column = (float *) panel + n;
+
+    column[0] = bias;
+    for (size_t k = 0; k < in; k++)
+        column[(1 + k) * SST_LANES] = weight[k];
+}
+
+/* Column n of an int8 panel: the largest weight becomes 127 or -127. */
+static void
+put_column_s8(sst_s8_panel *panel, size_t n, const float *weight, float bias, size_t in)
+{
+    float       most = 0;
+
+    for (size_t k = 0; k < in; k++)
+        most = fabsf(weight[k]) > most ? fabsf(weight[k]) : most;
+    panel->bias[n] = bias;
+    panel->scale[n] = most / 127;
+    for (size_t k = 0; k < in; k++)
+    {
+        int8_t      value = most > 0 ? (int8_t) lrint((double) weight[k] / most * 127) : 0;
+
+        panel->weights[(k / 4 * SST_LANES + n) * 4 + k % 4] = value;
+        panel->sum[n] += value;
+    }
+}
+
+/* Panels of a weight [N][K] and a bias [N], both times factor. */
 static void
 put_linear(source *src, const char *name, const sst_linear *linear, double factor)
 {
@@ -179,7 +209,6 @@ put_linear(source *src, const char *name, const sst_linear *linear, double facto
                 out = linear->out;
     float      *weight = malloc((in + 1) * out * sizeof(float));
     float      *bias = weight + in * out;
-    float      *panels = (float *) linear->panels;
     char        tensor[128];
 
     if (!weight)
@@ -188,13 +217,16 @@ put_linear(source *src, const char *name, const sst_linear *linear, double facto
     read_tensor(src, tensor, out, in, weight);
     snprintf(tensor, sizeof(tensor), "%s.bias", name);
     read_tensor(src, tensor, out, 0, bias);
+    for (size_t i = 0; i < (in + 1) * out; i++)
+        weight[i] = (float) (weight[i] * factor);
     for (size_t n = 0; n < out; n++)
     {
-        float      *column = panels + n / SST_LANES * (1 + in) * SST_LANES + n % SST_LANES;
+        char       *panel = (char *) linear->panels + n / SST_LANES * sst_panel_bytes(linear->precision, in);
 
-        column[0] = (float) (bias[n] * factor);
-        for (size_t k = 0; k < in; k++)
-            column[(1 + k) * SST_LANES] = (float) (weight[n * in + k] * factor);
+        if (linear->precision == SST_INT8)
+            put_column_s8((sst_s8_panel *) panel, n % SST_LANES, weight + n * in, bias[n], in);
+        else
+            put_column_f32(panel, n % SST_LANES, weight + n * in, bias[n], in);
     }
     free(weight);
 }
@@ -404,14 +436,23 @@ write_file(const char *path, const void *bytes, size_t size)
 static void
 usage(FILE *to)
 {
-    fputs("usage: distilsst-pack DIR OUT.dsst [--precision fp32] [--name NAME] [--notice TEXT]\n"
+    fputs("usage: distilsst-pack DIR OUT.dsst [--precision fp32|int8] [--name NAME] [--notice TEXT]\n"
           "\n"
           "Packs the Hugging Face folder DIR (config.json, model.safetensors, vocab.txt) of a\n"
           "DistilBertForSequenceClassification for distilsst.\n"
           "\n"
-          "  --precision fp32   of the linear layers' weights (default fp32)\n"
+          "  --precision P      fp32 (default), or int8 for the linear layers of the transformer\n"
           "  --name NAME        what sst2_model() calls it (default: the last part of _name_or_path)\n"
           "  --notice TEXT      told once to a session that uses it without having asked for it\n", to);
+}
+
+static sst_precision
+precision_named(const char *name)
+{
+    for (int precision = SST_FP32; precision <= SST_INT8; precision++)
+        if (strcmp(name, sst_precision_name((sst_precision) precision)) == 0)
+            return (sst_precision) precision;
+    die("--precision is fp32 or int8, not \"%s\"", name);
 }
 
 int
@@ -434,9 +475,7 @@ main(int argc, char **argv)
         switch (option)
         {
             case 'p':
-                if (strcmp(optarg, "fp32") != 0)
-                    die("--precision is fp32, not \"%s\"", optarg);
-                src.config.shape.precision = SST_FP32;
+                src.config.shape.precision = precision_named(optarg);
                 break;
             case 'n':
                 name = optarg;

@@ -1,0 +1,64 @@
+/*
+ * kernels_avx512vnni.c - AVX-512 with the int8 dot products of VNNI.
+ */
+#include <string.h>
+
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vnni"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vnni")
+#endif
+#include "v16_avx512.h"
+
+#define SST_KERNELS sst_kernels_avx512vnni
+#define SST_ISA_NAME "avx512vnni"
+#define SST_S8_ROWS 6           /* 12 sums: more rows were slower */
+#define SST_S8_PANELS 2
+
+/* See kernels_c.c. vpdpbusd sums the four products of each column's quad exactly. */
+SST_INLINE void
+s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
+        int32_t sums[][SST_S8_PANELS][SST_LANES])
+{
+    __m512i     sum[SST_S8_ROWS][SST_S8_PANELS];
+
+    SST_UNROLL for (int r = 0; r < rows; r++)
+        SST_UNROLL for (int p = 0; p < panels; p++)
+            sum[r][p] = _mm512_setzero_si512();
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES)
+    {
+        __m512i     weights[SST_S8_PANELS];
+
+        SST_UNROLL for (int p = 0; p < panels; p++)
+        {
+            __builtin_prefetch(w + p * panel_bytes + SST_PREFETCH);
+            weights[p] = _mm512_loadu_si512(w + p * panel_bytes);
+        }
+        SST_UNROLL for (int r = 0; r < rows; r++)
+        {
+            int32_t     quad;
+            __m512i     a;
+
+            memcpy(&quad, x + r * ldx + 4 * q, sizeof(quad));
+            a = _mm512_set1_epi32(quad);
+            SST_UNROLL for (int p = 0; p < panels; p++)
+                sum[r][p] = _mm512_dpbusd_epi32(sum[r][p], a, weights[p]);
+        }
+    }
+    SST_UNROLL for (int r = 0; r < rows; r++)
+        SST_UNROLL for (int p = 0; p < panels; p++)
+            _mm512_storeu_si512(sums[r][p], sum[r][p]);
+}
+
+#include "kernels_tmpl.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

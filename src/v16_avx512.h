@@ -1,0 +1,46 @@
+/*
+ * v16_avx512.h - v16 as one AVX-512 register. A tile of 9 rows and two panels takes 18 of the 32 registers.
+ */
+#ifndef V16_AVX512_H
+#define V16_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels.h"
+
+typedef __m512 v16;
+
+#define v16_load(p) _mm512_loadu_ps(p)
+#define v16_store(p, v) _mm512_storeu_ps(p, v)
+#define v16_set1(f) _mm512_set1_ps(f)
+#define v16_add(a, b) _mm512_add_ps(a, b)
+#define v16_sub(a, b) _mm512_sub_ps(a, b)
+#define v16_mul(a, b) _mm512_mul_ps(a, b)
+#define v16_max(a, b) _mm512_max_ps(a, b)
+#define v16_min(a, b) _mm512_min_ps(a, b)
+#define v16_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+
+static inline v16
+v16_scale(v16 p, v16 t)
+{
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p),
+                                                _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
+}
+
+static inline v16
+v16_from_s32(const int32_t *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
+}
+
+static inline void
+v16_store_low_bytes(uint8_t *p, v16 v)
+{
+    _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
+}
+
+#define SST_TILE_ROWS 9
+#define SST_TILE_PANELS 2
+#define SST_PREFETCH 2048
+
+#endif
