@@ -140,7 +140,7 @@ sst_hash64(const void *data, size_t size)
     for (int i = 0; i < HASH_LANES; i++)
         lane[i] = (uint64_t) i;
     for (; size >= sizeof(lane); size -= sizeof(lane), p += sizeof(lane))
-        for (int i = 0; i < HASH_LANES; i++)
+        SST_UNROLL for (int i = 0; i < HASH_LANES; i++)
         {
             uint64_t    word;
 
