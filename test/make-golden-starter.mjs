@@ -1,7 +1,7 @@
 // Makes test/golden: what Hugging Face's Rust tokenizer gives for texts, with the vocabulary of the starter model.
 //
 //   cd "$(mktemp -d)" && npm install @anush008/tokenizers@0.6.0 && export NODE_PATH=$PWD/node_modules && cd -
-//   node test/make-golden-starter.mjs model/starter/vocab.txt test/golden test/golden/*.jsonl
+//   node test/make-golden-starter.mjs model/starter/vocab.txt test/golden test/golden/{edge,docs,fuzz}.jsonl
 //
 // The second line, from the root of the repository, writes the files anew after the vocabulary has changed. The
 // texts are those of the rows given; new texts are added as rows {"text": "..."}.
