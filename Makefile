@@ -62,7 +62,7 @@ CORE_CFLAGS = -std=gnu11 -ffp-contract=off
 PG_CPPFLAGS = $(UTF8PROC_CFLAGS)
 PG_CFLAGS = $(CORE_CFLAGS) -Wno-declaration-after-statement
 SHLIB_LINK = $(UTF8PROC_LIBS) -lm
-EXTRA_CLEAN = $(PACK) host starter.dsst model.dsst
+EXTRA_CLEAN = $(PACK) host
 
 # Calls of milliseconds gain nothing from the JIT, and clang is not needed.
 override with_llvm = no
@@ -114,10 +114,10 @@ host/test/synthetic: $(TOP)/test/synthetic.c
 
 test-programs: $(TEST_PROGRAMS)
 
-starter.dsst: $(PACK) $(wildcard $(TOP)/model/starter/*) $(TOP)/model/notice.txt
-	./$(PACK) $(TOP)/model/starter $@ --name starter --notice "$$(cat $(TOP)/model/notice.txt)"
+# $(call pack_starter,FILE)
+pack_starter = ./$(PACK) $(TOP)/model/starter $(1) --name starter --notice "$$(cat $(TOP)/model/notice.txt)"
 
-all: $(PACK) starter.dsst
+all: $(PACK)
 
 # --- Installing models ---
 
@@ -125,36 +125,34 @@ MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
 MODEL_NAME ?= sst2
 PRECISION ?= fp32
 
-# $(call install_model,FILE,NAME): by rename, never in place: a running server
-# may have the old file mapped, and a truncated mapping kills its backends.
-install_model = $(INSTALL_DATA) $(1) '$(MODEL_FOLDER)/$(2).tmp' && \
-	mv -f '$(MODEL_FOLDER)/$(2).tmp' '$(MODEL_FOLDER)/$(2)'
+# A model is put in place by rename, never in place: a running server may have
+# the old file mapped, and a truncated mapping kills its backends. distilsst-pack
+# does so itself. $(call make_default,FILE): a second name for the same file.
+make_default = ln -f '$(MODEL_FOLDER)/$(1)' '$(MODEL_FOLDER)/default.dsst.tmp' && \
+	mv -f '$(MODEL_FOLDER)/default.dsst.tmp' '$(MODEL_FOLDER)/default.dsst'
 
 install: install-starter install-pack
 uninstall: uninstall-models
 .PHONY: install-starter install-pack install-model uninstall-models test-programs quickstart check dist
 
-install-starter: starter.dsst
+install-starter: $(PACK)
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
-	$(call install_model,starter.dsst,starter.dsst)
-	test -e '$(MODEL_FOLDER)/default.dsst' || { $(call install_model,starter.dsst,default.dsst); }
+	$(call pack_starter,'$(MODEL_FOLDER)/starter.dsst')
+	test -e '$(MODEL_FOLDER)/default.dsst' || { $(call make_default,starter.dsst); }
 
 install-pack: $(PACK)
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(PACK) '$(DESTDIR)$(bindir)/$(PACK)'
 
 install-model: $(PACK)
-ifdef MODEL_DIR
-	./$(PACK) '$(MODEL_DIR)' model.dsst --precision $(PRECISION)
-else
+ifndef MODEL_DIR
 	$(TOP)/tools/install-packages fetch
 	$(TOP)/tools/fetch-model model/official
-	./$(PACK) model/official model.dsst --precision $(PRECISION) --name sst2
 endif
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
-	$(call install_model,model.dsst,$(MODEL_NAME).dsst)
-	$(call install_model,model.dsst,default.dsst)
-	rm -f model.dsst
+	./$(PACK) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)/$(MODEL_NAME).dsst' \
+		--precision $(PRECISION) --name $(MODEL_NAME)
+	$(call make_default,$(MODEL_NAME).dsst)
 
 uninstall-models:
 	rm -f $(addprefix '$(MODEL_FOLDER)'/,starter.dsst $(MODEL_NAME).dsst default.dsst)

@@ -61,10 +61,11 @@ struct sst_kernels
 
     /*
      * y [rows][panels * 16] from x [rows][k], both with leading dimensions, and panels of [1+k][16] one after the other.
-     * Each sum is one fma chain: bias, k = 0, k = 1, ...
+     * Each sum is one fma chain: bias, k = 0, k = 1, ... Meanwhile a panel's worth of bytes from ahead on is
+     * fetched into the L2 cache.
      */
     void        (*gemm_f32) (int rows, int panels, const float *x, size_t ldx, const float *w, size_t k,
-                             float *y, size_t ldy, sst_epilogue epilogue);
+                             const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
     /* u [n rounded up to 4] and its scale from x [n]: the row's range, 0 included, in 255 steps. */
     void        (*quantize) (const float *x, size_t n, uint8_t *u, sst_row_scale *row);
@@ -74,7 +75,7 @@ struct sst_kernels
      * 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column scale, bias).
      */
     void        (*gemm_s8) (int rows, int panels, const uint8_t *x, size_t ldx, const sst_row_scale *scales,
-                            const void *w, size_t k, float *y, size_t ldy, sst_epilogue epilogue);
+                            const void *w, size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
     /* Layer norm of x [n] in place, eps 1e-12 inside the root. */
     void        (*layer_norm) (float *x, const float *weight, const float *bias, size_t n);

@@ -22,7 +22,7 @@
 /* See kernels_c.c. vpdpbusd sums the four products of each column's quad exactly. */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
-        int32_t sums[][SST_S8_PANELS][SST_LANES])
+        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
     __m512i     sum[SST_S8_ROWS][SST_S8_PANELS];
 
@@ -33,6 +33,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
     {
         __m512i     weights[SST_S8_PANELS];
 
+        __builtin_prefetch(ahead + q * 4 * SST_LANES, 0, 2);
         SST_UNROLL for (int p = 0; p < panels; p++)
         {
             __builtin_prefetch(w + p * panel_bytes + SST_PREFETCH);

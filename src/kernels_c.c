@@ -113,10 +113,11 @@ v16_store_low_bytes(uint8_t *p, v16 v)
  */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
-        int32_t sums[][SST_S8_PANELS][SST_LANES])
+        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
     (void) panels;
     (void) panel_bytes;
+    (void) ahead;
     memset(sums, 0, (size_t) rows * sizeof(sums[0]));
     for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES)
         for (int r = 0; r < rows; r++)

@@ -8,7 +8,7 @@
  *   SST_S8_ROWS, SST_S8_PANELS       that of gemm_s8
  *   SST_PREFETCH      bytes that weights are asked for ahead of their use
  *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_div, v16_fma (a * b + c, rounded
- *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp), v16_from_s32 (of memory),
+ *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2), v16_from_s32 (of memory),
  *   v16_store_low_bytes (the lowest byte of each lane's bits)
  *   s8_sums           the exact sums of a tile of gemm_s8 (see kernels_c.c)
  *
@@ -54,39 +54,38 @@ store_part(float *x, size_t n, v16 v)
 }
 
 /*
- * exp(x) for x <= 0; about 1.2e-38 below -87. Relative error below 1e-7 (checked in test/unit.c).
+ * 2^x for -126 <= x <= 0. Relative error below 2e-7 (checked in test/unit.c).
  *
- * x = n ln 2 + r with |r| <= ln 2 / 2 by the usual trick: adding 1.5 * 2^23 rounds x / ln 2 to the integer n in the
- * low bits of the sum. exp(r) = 1 + r + r^2 p(r), p of degree 4: weighted minimax fit over |r| <= 0.3466.
+ * x = n + r with |r| <= 1/2: adding 1.5 * 2^23 rounds x to the integer n in the low bits of the sum. 2^r = 1 + r p(r), p of
+ * degree 4: weighted minimax fit, 9.2e-8 relative.
  */
+SST_INLINE v16
+v16_exp2(v16 x)
+{
+    const v16   magic = v16_set1(12582912.0f);
+    v16         n = v16_add(x, magic);
+    v16         r = v16_sub(x, v16_sub(n, magic));
+    v16         p = v16_set1(1.32646819e-3f);
+
+    p = v16_fma(p, r, v16_set1(9.67155956e-3f));
+    p = v16_fma(p, r, v16_set1(5.55073433e-2f));
+    p = v16_fma(p, r, v16_set1(2.40222409e-1f));
+    p = v16_fma(p, r, v16_set1(6.93147004e-1f));
+    p = v16_fma(p, r, v16_set1(1.0f));
+    return v16_scale(p, n);     /* p * 2^n: add the low bits of n to the exponent of p */
+}
+
+/* exp(x) for x <= 0; about 1.2e-38 below -87. */
 SST_INLINE v16
 v16_exp(v16 x)
 {
-    const v16   magic = v16_set1(12582912.0f);
-    v16         t,
-                n,
-                r,
-                p;
-
-    x = v16_max(v16_set1(-87.0f), x);
-    t = v16_fma(x, v16_set1(1.44269504f), magic);
-    n = v16_sub(t, magic);
-    r = v16_fma(n, v16_set1(-0.693359375f), x);     /* ln 2 in two parts, the first exact in 9 bits */
-    r = v16_fma(n, v16_set1(2.12194440e-4f), r);
-    p = v16_set1(1.3814609e-3f);
-    p = v16_fma(p, r, v16_set1(8.3687175e-3f));
-    p = v16_fma(p, r, v16_set1(4.1668389e-2f));
-    p = v16_fma(p, r, v16_set1(1.6666521e-1f));
-    p = v16_fma(p, r, v16_set1(4.9999994e-1f));
-    p = v16_fma(p, v16_mul(r, r), r);
-    p = v16_add(p, v16_set1(1.0f));
-    return v16_scale(p, t);     /* p * 2^n: add the low bits of t to the exponent of p */
+    return v16_exp2(v16_max(v16_set1(-126.0f), v16_mul(x, v16_set1(1.44269504f))));
 }
 
 /*
  * gelu(x) = max(x, 0) - a Q(a), a = |x|, where Q(a) = erfc(a / sqrt 2) / 2 is the normal distribution's tail: no
- * branch, and no cancellation for negative x. ln Q is a polynomial of degree 8: minimax fit over 0 <= a <= 10
- * with weight a Q(a), so the absolute error of gelu is 1.1e-8 before rounding. Behind 10 a Q(a) is below 1e-22.
+ * branch, and no cancellation for negative x. log2 Q is a polynomial of degree 7: minimax fit over 0 <= a <= 10
+ * with weight a Q(a), so the absolute error of gelu is 2.7e-8 before rounding. Behind 10 a Q(a) is below 1e-18.
  */
 SST_INLINE v16
 v16_gelu(v16 x)
@@ -94,23 +93,22 @@ v16_gelu(v16 x)
     const v16   zero = v16_set1(0.0f);
     v16         positive = v16_max(zero, x);
     v16         a = v16_min(v16_set1(10.0f), v16_max(v16_sub(zero, x), x));
-    v16         p = v16_set1(-8.6231734e-7f);
+    v16         p = v16_set1(3.15202556e-6f);
 
-    p = v16_fma(p, a, v16_set1(1.3507035e-5f));
-    p = v16_fma(p, a, v16_set1(-5.9717640e-5f));
-    p = v16_fma(p, a, v16_set1(-2.7579372e-4f));
-    p = v16_fma(p, a, v16_set1(5.1593911e-3f));
-    p = v16_fma(p, a, v16_set1(-3.6601972e-2f));
-    p = v16_fma(p, a, v16_set1(-3.1820664e-1f));
-    p = v16_fma(p, a, v16_set1(-7.9790354e-1f));
-    p = v16_fma(p, a, v16_set1(-6.9314599e-1f));
-    return v16_sub(positive, v16_mul(a, v16_exp(p)));
+    p = v16_fma(p, a, v16_set1(2.93324092e-7f));
+    p = v16_fma(p, a, v16_set1(-6.35928183e-4f));
+    p = v16_fma(p, a, v16_set1(7.81070488e-3f));
+    p = v16_fma(p, a, v16_set1(-5.31238057e-2f));
+    p = v16_fma(p, a, v16_set1(-4.58928347e-1f));
+    p = v16_fma(p, a, v16_set1(-1.15116286f));
+    p = v16_fma(p, a, v16_set1(-9.99996126e-1f));
+    return v16_fma(v16_sub(zero, a), v16_exp2(p), positive);
 }
 
 /* One tile of constant size, so that its sums live in registers. */
 SST_INLINE void
 gemm_tile(const int rows, const int panels, const float *x, size_t ldx, const float *w, size_t k,
-          float *y, size_t ldy, sst_epilogue epilogue)
+          const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
     const size_t panel = (1 + k) * SST_LANES;
     v16         sum[SST_TILE_ROWS][SST_TILE_PANELS];
@@ -127,6 +125,7 @@ gemm_tile(const int rows, const int panels, const float *x, size_t ldx, const fl
     {
         v16         column[SST_TILE_PANELS];
 
+        __builtin_prefetch(ahead + i * sizeof(v16), 0, 2);
         SST_UNROLL for (int p = 0; p < panels; p++)
         {
             __builtin_prefetch((const char *) (w + p * panel) + SST_PREFETCH);
@@ -181,9 +180,9 @@ gemm_tile(const int rows, const int panels, const float *x, size_t ldx, const fl
 
 SST_INLINE void
 gemm_rows(int rows, const int panels, const float *x, size_t ldx, const float *w, size_t k,
-          float *y, size_t ldy, sst_epilogue epilogue)
+          const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
-#define CALL(n) gemm_tile(n, panels, x, ldx, w, k, y, ldy, epilogue)
+#define CALL(n) gemm_tile(n, panels, x, ldx, w, k, ahead, y, ldy, epilogue)
     switch (rows)
     {
         SST_CASES(SST_TILE_ROWS, CALL);
@@ -193,12 +192,12 @@ gemm_rows(int rows, const int panels, const float *x, size_t ldx, const float *w
 
 static void
 gemm_f32(int rows, int panels, const float *x, size_t ldx, const float *w, size_t k,
-         float *y, size_t ldy, sst_epilogue epilogue)
+         const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
     if (panels == 1)
-        gemm_rows(rows, 1, x, ldx, w, k, y, ldy, epilogue);
+        gemm_rows(rows, 1, x, ldx, w, k, ahead, y, ldy, epilogue);
     else
-        gemm_rows(rows, SST_TILE_PANELS, x, ldx, w, k, y, ldy, epilogue);
+        gemm_rows(rows, SST_TILE_PANELS, x, ldx, w, k, ahead, y, ldy, epilogue);
 }
 
 /* ---- int8 ------------------------------------------------------------------------------------ */
@@ -234,7 +233,7 @@ row_range(const float *x, size_t n, float *low, float *high)
     }
 }
 
-/* The steps of 16 values as integers in the low bits, by the trick of v16_exp. */
+/* The steps of 16 values as integers in the low bits, by the trick of v16_exp2. */
 SST_INLINE v16
 quantize_lanes(v16 x, v16 steps, v16 offset)
 {
@@ -300,9 +299,9 @@ finish_s8(int rows, int panels, int32_t sums[][SST_S8_PANELS][SST_LANES], const 
 
 SST_INLINE void
 gemm_s8_rows(int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t k,
-             int32_t sums[][SST_S8_PANELS][SST_LANES])
+             const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
-#define CALL(n) s8_sums(n, panels, x, ldx, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, sums)
+#define CALL(n) s8_sums(n, panels, x, ldx, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums)
     switch (rows)
     {
         SST_CASES(SST_S8_ROWS, CALL);
@@ -312,15 +311,15 @@ gemm_s8_rows(int rows, const int panels, const uint8_t *x, size_t ldx, const cha
 
 static void
 gemm_s8(int rows, int panels, const uint8_t *x, size_t ldx, const sst_row_scale *scales, const void *w, size_t k,
-        float *y, size_t ldy, sst_epilogue epilogue)
+        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
     const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
     int32_t     sums[SST_S8_ROWS][SST_S8_PANELS][SST_LANES];
 
     if (panels == 1)
-        gemm_s8_rows(rows, 1, x, ldx, w, panel_bytes, k, sums);
+        gemm_s8_rows(rows, 1, x, ldx, w, panel_bytes, k, ahead, sums);
     else
-        gemm_s8_rows(rows, SST_S8_PANELS, x, ldx, w, panel_bytes, k, sums);
+        gemm_s8_rows(rows, SST_S8_PANELS, x, ldx, w, panel_bytes, k, ahead, sums);
     finish_s8(rows, panels, sums, scales, w, panel_bytes, y, ldy, epilogue);
 }
 

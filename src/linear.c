@@ -2,7 +2,8 @@
  * linear.c - a matrix of any number of rows times panels, in tiles that the kernels take.
  *
  * Rows go in blocks whose inputs stay in the L2 cache while all panels pass by; within a block, a pair of panels
- * stays there while the block's tiles pass by. Blocks and tiles never change a sum (see sst.h, One answer).
+ * stays there while the block's tiles pass by. The first of these tiles fetch the next panels ahead of their use, which hides
+ * the memory behind arithmetic. Blocks and tiles never change a sum (see sst.h, One answer).
  */
 #include <string.h>
 
@@ -27,14 +28,14 @@ typedef struct gemm
 } gemm;
 
 static void
-run_kernel(const gemm *g, size_t row, int rows, const char *panel, int panels, float *y, size_t ldy)
+run_kernel(const gemm *g, size_t row, int rows, const char *panel, int panels, const char *ahead, float *y, size_t ldy)
 {
     const void *x = (const char *) g->x + row * g->row_bytes;
 
     if (g->scales)
-        g->kernels->gemm_s8(rows, panels, x, g->ldx, g->scales + row, panel, g->in, y, ldy, g->epilogue);
+        g->kernels->gemm_s8(rows, panels, x, g->ldx, g->scales + row, panel, g->in, ahead, y, ldy, g->epilogue);
     else
-        g->kernels->gemm_f32(rows, panels, x, g->ldx, (const float *) panel, g->in, y, ldy, g->epilogue);
+        g->kernels->gemm_f32(rows, panels, x, g->ldx, (const float *) panel, g->in, ahead, y, ldy, g->epilogue);
 }
 
 /* A tile of fewer than 16 columns: through a copy of full width. */
@@ -46,7 +47,7 @@ run_narrow(const gemm *g, size_t row, int rows, const char *panel, size_t column
     if (g->epilogue == SST_ADD)
         for (int r = 0; r < rows; r++)
             memcpy(copy[r], y + r * ldy, columns * sizeof(float));
-    run_kernel(g, row, rows, panel, 1, copy[0], SST_LANES);
+    run_kernel(g, row, rows, panel, 1, panel, copy[0], SST_LANES);
     for (int r = 0; r < rows; r++)
         memcpy(y + r * ldy, copy[r], columns * sizeof(float));
 }
@@ -60,6 +61,8 @@ run_columns(const gemm *g, size_t first, size_t last, size_t column, float *y, s
     int         panels = left >= (size_t) g->tile.panels * SST_LANES ? g->tile.panels : 1;
     size_t      columns = left < SST_LANES ? left : (size_t) panels * SST_LANES;
     size_t      tiles = (last - first + g->tile.rows - 1) / g->tile.rows;
+    const char *ahead = panel + (size_t) panels * g->panel_bytes;
+    const char *ahead_end = ahead + (size_t) panels * g->panel_bytes;
 
     for (size_t row = first; tiles > 0; tiles--)
     {
@@ -69,8 +72,9 @@ run_columns(const gemm *g, size_t first, size_t last, size_t column, float *y, s
         if (columns < SST_LANES)
             run_narrow(g, row, rows, panel, columns, to, ldy);
         else
-            run_kernel(g, row, rows, panel, panels, to, ldy);
+            run_kernel(g, row, rows, panel, panels, ahead, to, ldy);
         row += rows;
+        ahead = ahead < ahead_end ? ahead + g->panel_bytes : panel;
         sst_tick_call(tick);
     }
     return columns;

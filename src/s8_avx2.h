@@ -28,7 +28,7 @@ widen(const uint8_t *x, size_t bytes, int16_t *wide)
 /* See kernels_c.c. */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
-        int32_t sums[][SST_S8_PANELS][SST_LANES])
+        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
     __m256i     sum[SST_S8_ROWS][4];
     int16_t     wide[SST_S8_ROWS][4 * CHUNK];
@@ -49,6 +49,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
             __m256i     a[SST_S8_ROWS];
 
             __builtin_prefetch(w + SST_PREFETCH);
+            __builtin_prefetch(ahead + (first + q) * 4 * SST_LANES, 0, 2);
             SST_UNROLL for (int r = 0; r < rows; r++)
             {
                 long long   quad;

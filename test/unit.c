@@ -264,7 +264,7 @@ gelu(float x)
     float       w[2][SST_LANES] = {{0}, {1}};
     float       y[SST_LANES];
 
-    sst_kernels_c.gemm_f32(1, 1, &x, 1, w[0], 1, y, SST_LANES, SST_GELU);
+    sst_kernels_c.gemm_f32(1, 1, &x, 1, w[0], 1, (const char *) w, y, SST_LANES, SST_GELU);
     return y[0];
 }
 
@@ -281,7 +281,7 @@ test_gelu(void)
         worst = error > worst ? error : worst;
     }
     ok(worst < 1.2e-7, "gelu is within 1.2e-7 (1 + |gelu|) of erfc in double");
-    ok(gelu(-1e30f) <= 0 && gelu(-1e30f) > -1e-20f && gelu(1e30f) == 1e30f && gelu(0.0f) == 0,
+    ok(gelu(-1e30f) <= 0 && gelu(-1e30f) > -1e-18f && gelu(1e30f) == 1e30f && gelu(0.0f) == 0,
        "gelu of huge values and of 0");
 }
 
@@ -308,12 +308,13 @@ test_softmax(void)
         sst_kernels_c.softmax(x, n);
         for (size_t i = 0; i < n; i++)
         {
-            double      error = fabs(x[i] - exact[i] / sum) / (exact[i] / sum);
+            double      p = exact[i] / sum;
+            double      error = fabs(x[i] - p) / (p * (1 - log(p) / 4));    /* x / ln 2 is rounded */
 
             worst = error > worst ? error : worst;
         }
     }
-    ok(worst < 1e-6, "softmax is within 1e-6 of exp in double, relatively, down to 1e-26 of the sum");
+    ok(worst < 3e-7, "softmax is within 3e-7 (1 - ln p / 4) p of exp in double, down to p = 1e-26");
 }
 
 static void

@@ -79,8 +79,9 @@ check_architecture(const json_t *json)
     const json_t *architectures = json_object_get(json, "architectures");
     const char *first = json_string_value(json_array_get(architectures, 0));
 
-    if (!says(json, "model_type", "distilbert") || !first ||
-        strcmp(first, "DistilBertForSequenceClassification") != 0)
+    if (!says(json, "model_type", "distilbert"))
+        return "\"model_type\" is not \"distilbert\"";
+    if (!first || strcmp(first, "DistilBertForSequenceClassification") != 0)
     {
         snprintf(message, sizeof(message), "the architecture is %.100s; only DistilBertForSequenceClassification is known",
                  first ? first : "not given");
