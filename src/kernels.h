@@ -67,15 +67,15 @@ struct sst_kernels
     void        (*gemm_f32) (int rows, int panels, const float *x, size_t ldx, const float *w, size_t k,
                              const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
-    /* u [n rounded up to 4] and its scale from x [n]: the row's range, 0 included, in 255 steps. */
-    void        (*quantize) (const float *x, size_t n, uint8_t *u, sst_row_scale *row);
+    /* x [n] in bytes and their scale: the row's range, 0 included, in 255 steps. Each 4 bytes begin stride after the last 4. */
+    void        (*quantize) (const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row);
 
     /*
-     * As gemm_f32, from rows that quantize made and panels that begin with sst_s8_panel. The products are summed exactly, in
-     * 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column scale, bias).
+     * As gemm_f32, from rows that quantize made, [ceil(k/4)][rows][4], and panels that begin with sst_s8_panel. The products are
+     * summed exactly, in 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column scale, bias).
      */
-    void        (*gemm_s8) (int rows, int panels, const uint8_t *x, size_t ldx, const sst_row_scale *scales,
-                            const void *w, size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
+    void        (*gemm_s8) (int rows, int panels, const uint8_t *x, const sst_row_scale *scales, const void *w,
+                            size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
     /* Layer norm of x [n] in place, eps 1e-12 inside the root. */
     void        (*layer_norm) (float *x, const float *weight, const float *bias, size_t n);

@@ -21,7 +21,7 @@
 
 /* See kernels_c.c. vpdpbusd sums the four products of each column's quad exactly. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
+s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
         const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
     __m512i     sum[SST_S8_ROWS][SST_S8_PANELS];
@@ -29,7 +29,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
     SST_UNROLL for (int r = 0; r < rows; r++)
         SST_UNROLL for (int p = 0; p < panels; p++)
             sum[r][p] = _mm512_setzero_si512();
-    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES)
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4 * rows)
     {
         __m512i     weights[SST_S8_PANELS];
 
@@ -44,7 +44,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
             int32_t     quad;
             __m512i     a;
 
-            memcpy(&quad, x + r * ldx + 4 * q, sizeof(quad));
+            memcpy(&quad, x + 4 * r, sizeof(quad));
             a = _mm512_set1_epi32(quad);
             SST_UNROLL for (int p = 0; p < panels; p++)
                 sum[r][p] = _mm512_dpbusd_epi32(sum[r][p], a, weights[p]);

@@ -108,11 +108,11 @@ v16_store_low_bytes(uint8_t *p, v16 v)
 #define SST_PREFETCH 0
 
 /*
- * The sums of products of x [rows][4 * quads] and the weights [quads][16][4] of panels, panel_bytes apart: exact, as
+ * The sums of products of x [quads][rows][4] and the weights [quads][16][4] of panels, panel_bytes apart: exact, as
  * 255 * 127 * K stays below 2^31 for every K that a model may have.
  */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
+s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
         const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
     (void) panels;
@@ -120,10 +120,10 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
     (void) ahead;
     memset(sums, 0, (size_t) rows * sizeof(sums[0]));
     for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES)
-        for (int r = 0; r < rows; r++)
+        for (int r = 0; r < rows; r++, x += 4)
             for (int i = 0; i < SST_LANES; i++)
                 for (int j = 0; j < 4; j++)
-                    sums[r][0][i] += x[r * ldx + 4 * q + j] * ((const int8_t *) w)[4 * i + j];
+                    sums[r][0][i] += x[j] * ((const int8_t *) w)[4 * i + j];
 }
 
 #include "kernels_tmpl.h"

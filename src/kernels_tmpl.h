@@ -243,7 +243,7 @@ quantize_lanes(v16 x, v16 steps, v16 offset)
 }
 
 static void
-quantize(const float *x, size_t n, uint8_t *u, sst_row_scale *row)
+quantize(const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row)
 {
     float       low,
                 high,
@@ -258,16 +258,16 @@ quantize(const float *x, size_t n, uint8_t *u, sst_row_scale *row)
     row->scale = range / 255.0f;    /* not finite where x is not, so that it comes out */
     row->zero = steps > 0.0f ? (int32_t) (0.5f - low * steps) : 0;
     offset = v16_set1(12582912.0f + (float) row->zero);
-    for (; i + SST_LANES <= n; i += SST_LANES)
-        v16_store_low_bytes(u + i, quantize_lanes(v16_load(x + i), v16_set1(steps), offset));
-    if (i < n)
+    for (; i < n; i += SST_LANES)
     {
-        uint8_t     last[SST_LANES];
+        size_t      count = n - i < SST_LANES ? n - i : SST_LANES;
+        v16         lanes = count == SST_LANES ? v16_load(x + i) : load_part(x + i, count, 0.0f);
+        uint8_t     bytes[SST_LANES];
 
-        v16_store_low_bytes(last, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
-        memcpy(u + i, last, n - i);
+        v16_store_low_bytes(bytes, quantize_lanes(lanes, v16_set1(steps), offset));
+        for (size_t quad = 0; quad < count; quad += 4, u += stride)
+            memcpy(u, bytes + quad, 4);
     }
-    memset(u + n, 0, (4 - n % 4) % 4);
 }
 
 /* From the exact sums of a tile to y. */
@@ -298,10 +298,10 @@ finish_s8(int rows, int panels, int32_t sums[][SST_S8_PANELS][SST_LANES], const 
 }
 
 SST_INLINE void
-gemm_s8_rows(int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t k,
+gemm_s8_rows(int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t k,
              const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
-#define CALL(n) s8_sums(n, panels, x, ldx, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums)
+#define CALL(n) s8_sums(n, panels, x, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums)
     switch (rows)
     {
         SST_CASES(SST_S8_ROWS, CALL);
@@ -310,16 +310,16 @@ gemm_s8_rows(int rows, const int panels, const uint8_t *x, size_t ldx, const cha
 }
 
 static void
-gemm_s8(int rows, int panels, const uint8_t *x, size_t ldx, const sst_row_scale *scales, const void *w, size_t k,
+gemm_s8(int rows, int panels, const uint8_t *x, const sst_row_scale *scales, const void *w, size_t k,
         const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
     const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
     int32_t     sums[SST_S8_ROWS][SST_S8_PANELS][SST_LANES];
 
     if (panels == 1)
-        gemm_s8_rows(rows, 1, x, ldx, w, panel_bytes, k, ahead, sums);
+        gemm_s8_rows(rows, 1, x, w, panel_bytes, k, ahead, sums);
     else
-        gemm_s8_rows(rows, SST_S8_PANELS, x, ldx, w, panel_bytes, k, ahead, sums);
+        gemm_s8_rows(rows, SST_S8_PANELS, x, w, panel_bytes, k, ahead, sums);
     finish_s8(rows, panels, sums, scales, w, panel_bytes, y, ldy, epilogue);
 }
 

@@ -11,13 +11,21 @@
 
 #define BLOCK_BYTES (384 * 1024)    /* inputs of one block, beside panels of up to 393 KB in 1 MB of L2 */
 
+/* Rows go in as few tiles as they can, of nearly equal height: the next one's, of rows that are left. */
+static int
+tile_height(size_t rows, int most)
+{
+    size_t      tiles = (rows + most - 1) / most;
+
+    return (int) ((rows + tiles - 1) / tiles);
+}
+
 typedef struct gemm
 {
     const sst_kernels *kernels;
     sst_tile    tile;
     const void *x;
-    size_t      row_bytes;      /* from one row of x to the next */
-    size_t      ldx;            /* the same in elements */
+    size_t      row_bytes;      /* of x: from one row or, in tiles, from a tile of one row to the next */
     const sst_row_scale *scales;    /* NULL: x is float */
     size_t      rows;
     const char *panels;
@@ -33,9 +41,9 @@ run_kernel(const gemm *g, size_t row, int rows, const char *panel, int panels, c
     const void *x = (const char *) g->x + row * g->row_bytes;
 
     if (g->scales)
-        g->kernels->gemm_s8(rows, panels, x, g->ldx, g->scales + row, panel, g->in, ahead, y, ldy, g->epilogue);
+        g->kernels->gemm_s8(rows, panels, x, g->scales + row, panel, g->in, ahead, y, ldy, g->epilogue);
     else
-        g->kernels->gemm_f32(rows, panels, x, g->ldx, (const float *) panel, g->in, ahead, y, ldy, g->epilogue);
+        g->kernels->gemm_f32(rows, panels, x, g->row_bytes / sizeof(float), (const float *) panel, g->in, ahead, y, ldy, g->epilogue);
 }
 
 /* A tile of fewer than 16 columns: through a copy of full width. */
@@ -52,7 +60,7 @@ run_narrow(const gemm *g, size_t row, int rows, const char *panel, size_t column
         memcpy(y + r * ldy, copy[r], columns * sizeof(float));
 }
 
-/* Rows first .. last - 1 of the columns that begin at column, in tiles of nearly equal height. Returns how many columns. */
+/* Rows first .. last - 1 of the columns that begin at column. Returns how many columns. */
 static size_t
 run_columns(const gemm *g, size_t first, size_t last, size_t column, float *y, size_t ldy, const sst_tick *tick)
 {
@@ -60,13 +68,12 @@ run_columns(const gemm *g, size_t first, size_t last, size_t column, float *y, s
     size_t      left = g->out - column;
     int         panels = left >= (size_t) g->tile.panels * SST_LANES ? g->tile.panels : 1;
     size_t      columns = left < SST_LANES ? left : (size_t) panels * SST_LANES;
-    size_t      tiles = (last - first + g->tile.rows - 1) / g->tile.rows;
     const char *ahead = panel + (size_t) panels * g->panel_bytes;
     const char *ahead_end = ahead + (size_t) panels * g->panel_bytes;
 
-    for (size_t row = first; tiles > 0; tiles--)
+    for (size_t row = first; row < last;)
     {
-        int         rows = (int) ((last - row + tiles - 1) / tiles);
+        int         rows = tile_height(last - row, g->tile.rows);
         float      *to = y + row * ldy + column;
 
         if (columns < SST_LANES)
@@ -80,20 +87,19 @@ run_columns(const gemm *g, size_t first, size_t last, size_t column, float *y, s
     return columns;
 }
 
+/* Rows first .. last - 1 of all columns. */
 static void
-run_blocks(const gemm *g, float *y, size_t ldy, const sst_tick *tick)
+run_block(const gemm *g, size_t first, size_t last, float *y, size_t ldy, const sst_tick *tick)
 {
-    size_t      block = BLOCK_BYTES / g->row_bytes;
+    for (size_t column = 0; column < g->out;)
+        column += run_columns(g, first, last, column, y, ldy, tick);
+}
 
-    if (block < SST_MAX_TILE_ROWS)
-        block = SST_MAX_TILE_ROWS;
-    for (size_t first = 0; first < g->rows; first += block)
-    {
-        size_t      last = g->rows - first < block ? g->rows : first + block;
-
-        for (size_t column = 0; column < g->out;)
-            column += run_columns(g, first, last, column, y, ldy, tick);
-    }
+/* Rows of so many bytes that are a block. */
+static size_t
+block_rows(size_t row_bytes)
+{
+    return BLOCK_BYTES / row_bytes > SST_MAX_TILE_ROWS ? BLOCK_BYTES / row_bytes : SST_MAX_TILE_ROWS;
 }
 
 void
@@ -102,12 +108,36 @@ sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, size_t rows,
          sst_epilogue epilogue, const sst_tick *tick)
 {
     const gemm  g = {
-        .kernels = kernels, .tile = kernels->f32, .x = x, .row_bytes = ldx * sizeof(float), .ldx = ldx, .rows = rows,
+        .kernels = kernels, .tile = kernels->f32, .x = x, .row_bytes = ldx * sizeof(float), .rows = rows,
         .panels = (const char *) panels, .panel_bytes = sst_panel_bytes(SST_FP32, in), .in = in, .out = out,
         .epilogue = epilogue
     };
+    const size_t block = block_rows(g.row_bytes);
 
-    run_blocks(&g, y, ldy, tick);
+    for (size_t first = 0; first < rows; first += block)
+        run_block(&g, first, rows - first < block ? rows : first + block, y, ldy, tick);
+}
+
+size_t
+sst_s8_block(size_t in)
+{
+    return block_rows(in);
+}
+
+void
+sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in, uint8_t *bytes, sst_row_scale *scales)
+{
+    const size_t row_bytes = (in + 3) / 4 * 4;
+
+    for (size_t row = 0; row < rows;)
+    {
+        int         height = tile_height(rows - row, kernels->s8.rows);
+
+        for (int r = 0; r < height; r++)
+            kernels->quantize(x + (row + r) * in, in, bytes + row * row_bytes + 4 * r, (size_t) height * 4,
+                              &scales[row + r]);
+        row += height;
+    }
 }
 
 void
@@ -115,12 +145,11 @@ sst_gemm_s8(const sst_kernels *kernels, const uint8_t *x, const sst_row_scale *s
             const sst_s8_panel *panels, size_t in, size_t out, float *y, size_t ldy,
             sst_epilogue epilogue, const sst_tick *tick)
 {
-    const size_t ldx = (in + 3) / 4 * 4;
     const gemm  g = {
-        .kernels = kernels, .tile = kernels->s8, .x = x, .row_bytes = ldx, .ldx = ldx, .scales = scales, .rows = rows,
+        .kernels = kernels, .tile = kernels->s8, .x = x, .row_bytes = (in + 3) / 4 * 4, .scales = scales, .rows = rows,
         .panels = (const char *) panels, .panel_bytes = sst_panel_bytes(SST_INT8, in), .in = in, .out = out,
         .epilogue = epilogue
     };
 
-    run_blocks(&g, y, ldy, tick);
+    run_block(&g, 0, rows, y, ldy, tick);
 }

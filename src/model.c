@@ -86,27 +86,42 @@ sst_workspace_size(const sst_model *model)
     return cut_workspace(model, NULL, &unused);
 }
 
+/* Several int8 layers of the same inputs, which are quantized once. */
+static void
+linears_s8(const pass *p, const float *x, size_t rows, const output *outputs, int count, sst_epilogue epilogue)
+{
+    const size_t in = outputs[0].layer->in;
+    const size_t block = sst_s8_block(in);
+
+    for (size_t row = 0; row < rows; row += block)
+    {
+        size_t      height = rows - row < block ? rows - row : block;
+
+        sst_quantize(p->kernels, x + row * in, height, in, p->bytes, p->scales);
+        for (int i = 0; i < count; i++)
+        {
+            size_t      out = outputs[i].layer->out;
+
+            sst_gemm_s8(p->kernels, p->bytes, p->scales, height, outputs[i].layer->panels, in, out,
+                        outputs[i].y + row * out, out, epilogue, p->tick);
+        }
+    }
+}
+
 /* Several layers of the same inputs x [rows][K]. */
 static void
 linears(const pass *p, const float *x, size_t rows, const output *outputs, int count, sst_epilogue epilogue)
 {
     const size_t in = outputs[0].layer->in;
-    const size_t bytes = (in + 3) / 4 * 4;
 
     if (outputs[0].layer->precision == SST_INT8)
-        for (size_t r = 0; r < rows; r++)
-            p->kernels->quantize(x + r * in, in, p->bytes + r * bytes, &p->scales[r]);
-    for (int i = 0; i < count; i++)
     {
-        const sst_linear *layer = outputs[i].layer;
-
-        if (layer->precision == SST_INT8)
-            sst_gemm_s8(p->kernels, p->bytes, p->scales, rows, layer->panels, in, layer->out, outputs[i].y, layer->out,
-                        epilogue, p->tick);
-        else
-            sst_gemm(p->kernels, x, in, rows, layer->panels, in, layer->out, outputs[i].y, layer->out, epilogue,
-                     p->tick);
+        linears_s8(p, x, rows, outputs, count, epilogue);
+        return;
     }
+    for (int i = 0; i < count; i++)
+        sst_gemm(p->kernels, x, in, rows, outputs[i].layer->panels, in, outputs[i].layer->out, outputs[i].y,
+                 outputs[i].layer->out, epilogue, p->tick);
 }
 
 static void

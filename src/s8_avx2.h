@@ -2,8 +2,8 @@
  * s8_avx2.h - s8_sums for CPUs without VNNI: pmaddwd on 16-bit values.
  *
  * pmaddubsw would take the bytes as they are, but it saturates its sums of two products at 32767, and 2 * 255 * 127 is
- * more. So the weights are widened as they are loaded, once for all rows, and the activations once for a chunk of
- * the row. A register holds, for 4 columns, the sums of k = 0, 1 and of k = 2, 3 of each quad.
+ * more. So the weights are widened as they are loaded, once for all rows, and the activations once for a chunk
+ * of the rows. A register holds, for 4 columns, the sums of k = 0, 1 and of k = 2, 3 of each quad.
  */
 #ifndef S8_AVX2_H
 #define S8_AVX2_H
@@ -27,11 +27,11 @@ widen(const uint8_t *x, size_t bytes, int16_t *wide)
 
 /* See kernels_c.c. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const char *w, size_t panel_bytes, size_t quads,
+s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
         const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
 {
     __m256i     sum[SST_S8_ROWS][4];
-    int16_t     wide[SST_S8_ROWS][4 * CHUNK];
+    int16_t     wide[CHUNK * SST_S8_ROWS * 4];
 
     (void) panels;
     (void) panel_bytes;
@@ -42,8 +42,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
     {
         size_t      count = quads - first < CHUNK ? quads - first : CHUNK;
 
-        for (int r = 0; r < rows; r++)
-            widen(x + r * ldx + 4 * first, 4 * count, wide[r]);
+        widen(x + first * rows * 4, count * rows * 4, wide);
         for (size_t q = 0; q < count; q++, w += 4 * SST_LANES)
         {
             __m256i     a[SST_S8_ROWS];
@@ -54,7 +53,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, size_t ldx, const ch
             {
                 long long   quad;
 
-                memcpy(&quad, wide[r] + 4 * q, sizeof(quad));
+                memcpy(&quad, wide + (q * rows + r) * 4, sizeof(quad));
                 a[r] = _mm256_set1_epi64x(quad);
             }
             SST_UNROLL for (int c = 0; c < 4; c++)

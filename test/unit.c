@@ -149,11 +149,30 @@ random_panels(size_t in, size_t out, bool extreme)
     return (sst_s8_panel *) panels;
 }
 
+/* Rows of bytes in the tiles of sst_gemm_s8: [quads][height][4], heights as equal as can be, the higher ones first. */
+static void
+to_tiles(const sst_kernels *kernels, const uint8_t *x, size_t rows, size_t ldx, uint8_t *tiles)
+{
+    size_t      count = (rows + kernels->s8.rows - 1) / kernels->s8.rows;
+    size_t      row = 0;
+
+    for (size_t t = 0; t < count; t++)
+    {
+        size_t      height = rows / count + (t < rows % count);
+
+        for (size_t q = 0; q < ldx / 4; q++)
+            for (size_t r = 0; r < height; r++)
+                memcpy(tiles + row * ldx + (q * height + r) * 4, x + (row + r) * ldx + 4 * q, 4);
+        row += height;
+    }
+}
+
 static bool
 right_s8(const sst_kernels *kernels, size_t rows, size_t in, size_t out, bool extreme)
 {
     size_t      ldx = (in + 3) / 4 * 4;
-    uint8_t    *x = calloc(rows, ldx);
+    uint8_t    *x = calloc(rows, ldx),
+               *tiles = calloc(rows, ldx);
     sst_row_scale *scales = calloc(rows, sizeof(sst_row_scale));
     sst_s8_panel *panels = random_panels(in, out, extreme);
     float      *y = calloc(rows * out, sizeof(float));
@@ -166,13 +185,15 @@ right_s8(const sst_kernels *kernels, size_t rows, size_t in, size_t out, bool ex
         scales[r].scale = (float) uniform(0, 0.1);
         scales[r].zero = (int32_t) (next_random() % 256);
     }
-    sst_gemm_s8(kernels, x, scales, rows, panels, in, out, y, out, SST_STORE, NULL);
+    to_tiles(kernels, x, rows, ldx, tiles);
+    sst_gemm_s8(kernels, tiles, scales, rows, panels, in, out, y, out, SST_STORE, NULL);
     for (size_t r = 0; r < rows; r++)
         for (size_t n = 0; n < out; n++)
             right = right && y[r * out + n] == exact_s8(x + r * ldx, &scales[r], (const sst_s8_panel *)
                                                         ((char *) panels + n / SST_LANES * sst_panel_bytes(SST_INT8, in)),
                                                         n % SST_LANES, in);
     free(x);
+    free(tiles);
     free(scales);
     free(panels);
     free(y);
@@ -214,8 +235,8 @@ test_quantize(const sst_kernels *kernels)
         fill(x, n, false);
         for (size_t i = 0; i < n; i++)
             x[i] += shift;
-        sst_kernels_c.quantize(x, n, expected, &c);
-        kernels->quantize(x, n, got, &row);
+        sst_kernels_c.quantize(x, n, expected, 4, &c);
+        kernels->quantize(x, n, got, 4, &row);
         equal = equal && memcmp(expected, got, (n + 3) / 4 * 4) == 0 && c.scale == row.scale && c.zero == row.zero;
         for (size_t i = 0; i < n; i++)
             close = close && fabsf(row.scale * (float) (got[i] - row.zero) - x[i]) <= row.scale * 1.001f;
