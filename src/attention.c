@@ -27,12 +27,11 @@ pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels
     {
         size_t      count = tokens - first < SST_LANES ? tokens - first : SST_LANES;
 
-        memset(panels, 0, (1 + width) * SST_LANES * sizeof(float));
+        memset(panels, 0, (count < SST_LANES ? 1 + width : 1) * SST_LANES * sizeof(float));
         panels += SST_LANES;
-        for (size_t t = 0; t < count; t++)
-            for (size_t i = 0; i < width; i++)
-                panels[i * SST_LANES + t] = k[(first + t) * ldk + i];
-        panels += width * SST_LANES;
+        for (size_t i = 0; i < width; i++, panels += SST_LANES)
+            for (size_t t = 0; t < count; t++)
+                panels[t] = k[(first + t) * ldk + i];
     }
 }
 
@@ -44,10 +43,13 @@ pack_values(const float *v, size_t ldv, size_t tokens, size_t width, float *pane
     {
         size_t      count = width - first < SST_LANES ? width - first : SST_LANES;
 
-        memset(panels, 0, (1 + tokens) * SST_LANES * sizeof(float));
+        memset(panels, 0, (count < SST_LANES ? 1 + tokens : 1) * SST_LANES * sizeof(float));
         panels += SST_LANES;
         for (size_t t = 0; t < tokens; t++, panels += SST_LANES)
-            memcpy(panels, v + t * ldv + first, count * sizeof(float));
+            if (count == SST_LANES)     /* a copy of constant size is one instruction or two */
+                memcpy(panels, v + t * ldv + first, SST_LANES * sizeof(float));
+            else
+                memcpy(panels, v + t * ldv + first, count * sizeof(float));
     }
 }
 

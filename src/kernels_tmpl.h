@@ -242,6 +242,17 @@ quantize_lanes(v16 x, v16 steps, v16 offset)
     return v16_min(v16_set1(12582912.0f + 255.0f), v16_max(v16_set1(12582912.0f), t));
 }
 
+/* The low bytes of the first n lanes, each 4 of them stride after the last 4. */
+SST_INLINE void
+store_quads(uint8_t *u, size_t stride, const size_t n, v16 lanes)
+{
+    uint8_t     bytes[SST_LANES];
+
+    v16_store_low_bytes(bytes, lanes);
+    for (size_t i = 0; i < n; i += 4, u += stride)
+        memcpy(u, bytes + i, 4);
+}
+
 static void
 quantize(const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row)
 {
@@ -258,16 +269,10 @@ quantize(const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row
     row->scale = range / 255.0f;    /* not finite where x is not, so that it comes out */
     row->zero = steps > 0.0f ? (int32_t) (0.5f - low * steps) : 0;
     offset = v16_set1(12582912.0f + (float) row->zero);
-    for (; i < n; i += SST_LANES)
-    {
-        size_t      count = n - i < SST_LANES ? n - i : SST_LANES;
-        v16         lanes = count == SST_LANES ? v16_load(x + i) : load_part(x + i, count, 0.0f);
-        uint8_t     bytes[SST_LANES];
-
-        v16_store_low_bytes(bytes, quantize_lanes(lanes, v16_set1(steps), offset));
-        for (size_t quad = 0; quad < count; quad += 4, u += stride)
-            memcpy(u, bytes + quad, 4);
-    }
+    for (; i + SST_LANES <= n; i += SST_LANES, u += SST_LANES / 4 * stride)
+        store_quads(u, stride, SST_LANES, quantize_lanes(v16_load(x + i), v16_set1(steps), offset));
+    if (i < n)
+        store_quads(u, stride, n - i, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
 }
 
 /* From the exact sums of a tile to y. */
