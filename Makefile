@@ -5,6 +5,8 @@
 #   make && make install      for the server that PG_CONFIG names
 #   make install-model        download the official model and make it the default
 #   make installcheck         regression tests against the running server
+#   make accuracy TSV=FILE    how well a model does on labelled texts
+#   make bench, bench-ort     how fast it is, alone and beside ONNX Runtime
 
 EXTENSION = distilsst
 EXTVERSION = 1.0
@@ -123,6 +125,7 @@ all: $(PACK)
 
 MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
 MODEL_NAME ?= sst2
+OFFICIAL_NAME = distilbert-base-uncased-finetuned-sst-2-english
 PRECISION ?= fp32
 
 # A model is put in place by rename, never in place: a running server may have
@@ -151,13 +154,39 @@ ifndef MODEL_DIR
 endif
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
 	./$(PACK) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)/$(MODEL_NAME).dsst' \
-		--precision $(PRECISION) --name $(MODEL_NAME)
+		--precision $(PRECISION) $(if $(MODEL_DIR),,--name $(OFFICIAL_NAME))
 	$(call make_default,$(MODEL_NAME).dsst)
 
 uninstall-models:
 	rm -f $(addprefix '$(MODEL_FOLDER)'/,starter.dsst $(MODEL_NAME).dsst default.dsst)
 	rm -f '$(DESTDIR)$(bindir)/$(PACK)'
 	test ! -d '$(MODEL_FOLDER)' || rmdir --ignore-fail-on-non-empty '$(MODEL_FOLDER)'
+
+# --- Measuring ---
+
+# bench measures MODEL=FILE.dsst, bench-ort MODEL_DIR=FOLDER; without them made
+# weights of the official model's shape. REPEATS=5 runs for a figure.
+BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
+
+host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c) $(addprefix host/,$(CORE)) $(TOP)/bench/peak.h
+	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+.PHONY: bench bench-ort accuracy
+
+bench: all host/bench/engine host/test/synthetic
+	$(BENCH_ENV) $(TOP)/bench/run $(MODEL)
+
+bench-ort: $(PACK) host/bench/engine host/test/synthetic host/test/golden_forward
+	$(TOP)/tools/install-packages bench
+	$(BENCH_ENV) $(TOP)/bench/ort/run $(MODEL_DIR)
+
+# TSV=FILE, tab-separated, a header naming "label" and "sentence", "text" or "review".
+accuracy: all
+ifndef TSV
+	$(error usage: make accuracy TSV=FILE [MODEL=FILE.dsst] [COMPARE=OTHER.dsst])
+endif
+	$(BENCH_ENV) $(TOP)/tools/accuracy $(if $(MODEL),-m '$(MODEL)') $(if $(COMPARE),-c '$(COMPARE)') '$(TSV)'
+
 
 dist:
 	git -C $(TOP) archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(CURDIR)/$(EXTENSION)-$(EXTVERSION).tar.gz HEAD

@@ -1,0 +1,163 @@
+# Texts of any size: what they cost, where they are cut, and that nothing is left behind.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use SstTest;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $dir = server_dir();
+my $model = made_model($dir, 'small', '1,32,2,64,512,300,2');
+my $session = SstTest::Session->new(model => $model);
+
+# --- Where a text is cut ---
+
+# The made vocabulary reads each letter as one piece. A model of 512 positions reads 510 of them.
+for my $pieces (0, 1, 509, 510, 511, 512, 5000)
+{
+	my $read = ($pieces < 510 ? $pieces : 510) + 2;
+	my $cut = $pieces > 510 ? 't' : 'f';
+	is($session->query(
+			qq(SELECT (sst2_classify(t)).tokens, (sst2_classify(t)).truncated, sst2_token_count(t),
+				cardinality(sst2_token_ids(t)), cardinality(sst2_tokens(t)) FROM repeat('a ', $pieces) t)),
+		join('|', $read, $cut, $pieces + 2, $read, $read), "$pieces pieces");
+}
+is($session->query(q(SELECT (sst2_classify(repeat('a ', 510) || repeat(' ', 20000))).truncated)), 'f',
+	'spaces behind the last piece are no more pieces');
+is($session->query(q(SELECT (sst2_classify(repeat('a ', 510) || repeat(' ', 20000) || '!')).truncated)), 't',
+	'a piece behind them is');
+is($session->query(
+		q(SELECT count(*), bool_and(sst2_token_count(t) = cardinality(sst2_token_ids(t)))
+			FROM generate_series(1, 500) n, concat_ws(' ', md5(n::text), n, 'Not BAD, isn''t it?') t)),
+	'500|t', 'sst2_token_count() counts what sst2_token_ids() gives');
+
+# --- A large text costs no more than its beginning ---
+
+# 10 kB of words, 10,000 times over.
+$session->query(<<'SQL');
+CREATE TABLE sst_test_large (name text, t text);
+ALTER TABLE sst_test_large ALTER t SET STORAGE EXTERNAL;
+INSERT INTO sst_test_large
+	SELECT 'external', repeat(left(string_agg(('{the,film,was,not,a,good,bad,story}'::text[])
+		[1 + hashint4(n) & 7], ' '), 9999) || ' ', 10000) FROM generate_series(1, 4000) n;
+INSERT INTO sst_test_large SELECT 'small', left(t, 10000) FROM sst_test_large;
+ALTER TABLE sst_test_large ALTER t SET STORAGE EXTENDED;
+INSERT INTO sst_test_large SELECT 'compressed', t || '' FROM sst_test_large WHERE name = 'external';
+SQL
+is($session->query(
+		q(SELECT name, octet_length(t), pg_column_size(t) < octet_length(t) / 2 FROM sst_test_large ORDER BY name)),
+	"compressed|100000000|t\nexternal|100000000|f\nsmall|10000|f", 'texts of 100 MB are stored');
+my $score = q(SELECT count(*), count(DISTINCT sst2_score(t)), count(DISTINCT sst2_logits(t)) FROM sst_test_large);
+is($session->query($score), '3|1|1', 'a text of 100 MB is answered as its first 10 kB');
+
+# The answers are in the memo, so this is what reading, converting and cutting the text takes: the fastest of 30.
+sub read_us
+{
+	my ($name) = @_;
+	return $session->query(<<SQL);
+DO \$\$
+DECLARE
+	best interval;
+	began timestamptz;
+BEGIN
+	FOR i IN 1 .. 30 LOOP
+		began := clock_timestamp();
+		PERFORM sst2_score(t) FROM sst_test_large WHERE name = '$name';
+		best := least(best, clock_timestamp() - began);
+	END LOOP;
+	PERFORM set_config('sst_test.us', round(extract(epoch FROM best) * 1e6)::text, false);
+END \$\$;
+SELECT current_setting('sst_test.us')
+SQL
+}
+for my $name ('external', 'compressed')
+{
+	try_thrice("what a text of 100 MB, $name, costs beside one of 10 kB", 5, 'times',
+		sub { read_us($name) / read_us('small') });
+}
+$session->query('DROP TABLE sst_test_large');
+
+# --- Odd texts ---
+
+is($session->query(q(SELECT sst2_token_ids(repeat('a', 10000000)), sst2_token_count(repeat('a', 10000000)))), '{2,1,3}|3',
+	'a word of 10 MB is [UNK]');
+is($session->query(q(SELECT sst2_token_ids(repeat(' ', 10000000)), sst2_token_count(repeat(' ', 10000000)))), '{2,3}|2',
+	'10 MB of spaces are nothing');
+is($session->query(q(SELECT sst2_score(repeat(' ', 10000000)) = sst2_score(''))), 't', 'and have the score of nothing');
+is($session->query(q(SELECT sst2_token_count(repeat('great movie ', 1000000)))), 10_000_002, '12 MB are counted to the end');
+
+# --- Near the limit of 1 GB ---
+
+my $huge = "repeat('great movie ', 89000000)";
+is($session->query("SELECT sst2_score($huge) = sst2_score(repeat('great movie ', 1000))"), 't', 'a text of 1 GB has a score');
+
+# How late a count of 300 MB, which takes seconds, is stopped: the later of a cancel and a timeout, in ms. How long
+# PostgreSQL then takes to free the text is its own affair.
+sub stop_ms
+{
+	my $boss = SstTest::Session->new;
+	my @ms;
+	for my $timeout (0, 2000)
+	{
+		my $started = time;
+		my $told = $started + $timeout / 1000;
+		$session->query("SET statement_timeout = $timeout");
+		$session->start(q(DO $$ DECLARE t text := repeat('great movie ', 25000000);
+			BEGIN RAISE NOTICE 'counting'; PERFORM sst2_token_count(t); END $$));
+		if (!$timeout)
+		{
+			$session->wait_for(qr/counting/);
+			sleep 0.5;
+			$told = time;
+			$boss->query('SELECT pg_cancel_backend(' . $session->pid . ')');
+		}
+		$session->wait_for(qr/ERROR/);
+		push @ms, 1000 * (time - $told);
+		is($session->finish->{error}{message},
+			'canceling statement due to ' . ($timeout ? 'statement timeout' : 'user request'), 'a count is stopped');
+	}
+	$session->query('SET statement_timeout = 0');
+	return $ms[0] > $ms[1] ? $ms[0] : $ms[1];
+}
+try_thrice('stopping sst2_token_count()', 100, 'ms', \&stop_ms);
+is($session->query(q(SELECT sst2_token_count('a b'))), 4, 'the session goes on');
+
+# --- Nothing is left behind ---
+
+SKIP:
+{
+	skip 'needs /proc', 4 unless -r "/proc/self/status";
+	write_file("$dir/damaged.dsst", substr(read_file($model), 0, -1));
+	my $worker = SstTest::Session->new(model => $model);
+	my $calls = q(SELECT count(sst2_score('text ' || n)), count(sst2_label(ARRAY['x' || n, 'y'])), count(sst2_tokens('z' || n))
+		FROM generate_series(%d, %d) n);
+	my $errors = "SELECT sst2_logits(ARRAY[-1]);\nSET distilsst.model = '$dir/damaged.dsst';\nSELECT sst2_label('a');\n"
+	  . "SET distilsst.model = '$model';\nSELECT sst2_label('a');\n";
+	my $usage = sub {
+		my $pid = $worker->pid;
+		my ($rss) = read_file("/proc/$pid/status") =~ /^RssAnon:\s+(\d+) kB/m;
+		my $contexts = $worker->query('SELECT sum(total_bytes) FROM pg_backend_memory_contexts');
+		return ($rss, $contexts / 1000, scalar(() = glob "/proc/$pid/fd/*"),
+			scalar(() = read_file("/proc/$pid/maps") =~ /\Q$dir\E/g));
+	};
+	my $work = sub {
+		my ($from, $count) = @_;
+		$worker->query(sprintf $calls, $from, $from + $count - 1);
+		my $result = $worker->try($errors x ($count / 8));
+		is(scalar(() = $result->{said} =~ /ERROR/g), 2 * int($count / 8), 'calls, and as many errors as there should be');
+	};
+	$usage->();
+	$work->(1, 400);
+	my @before = $usage->();
+	$work->(1000, 2000);
+	my @after = $usage->();
+	diag "resident kB, contexts kB, files, mappings: before @before, after @after";
+	cmp_ok($after[0] - $before[0], '<', 2000, '2000 calls and 500 errors leave no memory behind');
+	cmp_ok($after[1] - $before[1], '<', 100, 'nor memory contexts');
+	is($after[2], $before[2], 'nor open files');
+	is("$before[3] $after[3]", '1 1', 'nor mappings');
+}
+
+done_testing();
