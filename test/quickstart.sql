@@ -7,7 +7,7 @@ CREATE TABLE reviews (
 
 -- The column "label" fills itself.
 INSERT INTO reviews (review) VALUES
-    ('I love this kettle, it boils in no time.'),
+    ('I love this kettle, it works very well.'),
     ('Stopped working after two days. What a waste of money.'),
     ('Not bad at all!'),
     ('The staff were not friendly and the room was not clean.'),
