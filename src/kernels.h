@@ -11,7 +11,6 @@
 
 #define SST_LANES 16            /* columns of a panel, and lanes of every sum over a row */
 #define SST_MAX_TILE_ROWS 12    /* the most rows that any table's gemm takes at once */
-#define SST_MAX_TILE_PANELS 2   /* and panels */
 
 /* What gemm does with a finished sum. */
 typedef enum sst_epilogue
@@ -67,12 +66,16 @@ struct sst_kernels
     void        (*gemm_f32) (int rows, int panels, const float *x, size_t ldx, const float *w, size_t k,
                              const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
-    /* x [n] in bytes and their scale: the row's range, 0 included, in 255 steps. Each 4 bytes begin stride after the last 4. */
+    /*
+     * x [n] in bytes and their scale: the row's range, 0 included, in 255 steps. Each 4 bytes begin stride after
+     * the last 4.
+     */
     void        (*quantize) (const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row);
 
     /*
-     * As gemm_f32, from rows that quantize made, [ceil(k/4)][rows][4], and panels that begin with sst_s8_panel. The products are
-     * summed exactly, in 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column scale, bias).
+     * As gemm_f32, from rows that quantize made, [ceil(k/4)][rows][4], and panels that begin with sst_s8_panel. The
+     * products are summed exactly, in 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column
+     * scale, bias).
      */
     void        (*gemm_s8) (int rows, int panels, const uint8_t *x, const sst_row_scale *scales, const void *w,
                             size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);

@@ -2,8 +2,8 @@
  * linear.c - a matrix of any number of rows times panels, in tiles that the kernels take.
  *
  * Rows go in blocks whose inputs stay in the L2 cache while all panels pass by; within a block, a pair of panels
- * stays there while the block's tiles pass by. The first of these tiles fetch the next panels ahead of their use, which hides
- * the memory behind arithmetic. Blocks and tiles never change a sum (see sst.h, One answer).
+ * stays there while the block's tiles pass by. The first of these tiles fetch the next panels ahead of their use, which
+ * hides the memory behind arithmetic. Blocks and tiles never change a sum (see sst.h, One answer).
  */
 #include <string.h>
 
@@ -43,7 +43,8 @@ run_kernel(const gemm *g, size_t row, int rows, const char *panel, int panels, c
     if (g->scales)
         g->kernels->gemm_s8(rows, panels, x, g->scales + row, panel, g->in, ahead, y, ldy, g->epilogue);
     else
-        g->kernels->gemm_f32(rows, panels, x, g->row_bytes / sizeof(float), (const float *) panel, g->in, ahead, y, ldy, g->epilogue);
+        g->kernels->gemm_f32(rows, panels, x, g->row_bytes / sizeof(float), (const float *) panel, g->in, ahead,
+                             y, ldy, g->epilogue);
 }
 
 /* A tile of fewer than 16 columns: through a copy of full width. */
