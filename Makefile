@@ -112,7 +112,7 @@ host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
 host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_table.c host/sanitized/src/tokenizer.o
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_forward: $(TOP)/test/golden_forward.c $(addprefix host/,$(CORE))
+host/test/golden_forward: $(TOP)/test/golden_forward.c host/tools/map_model.o $(addprefix host/,$(CORE))
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/synthetic: $(TOP)/test/synthetic.c
@@ -172,7 +172,7 @@ uninstall-models:
 # weights of the official model's shape. REPEATS=5 runs for a figure.
 BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
 
-host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) $(addprefix host/,$(CORE))
+host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/tools/map_model.o $(addprefix host/,$(CORE))
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 .PHONY: bench bench-ort accuracy

@@ -8,16 +8,13 @@
  * precision. The work counted is that of the linear layers and the attention that an exact answer needs, the last layer's for
  * [CLS] rows only.
  */
-#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "../src/kernels.h"
+#include "../tools/map_model.h"
 #include "peak.h"
 
 typedef struct texts
@@ -28,34 +25,6 @@ typedef struct texts
 } texts;
 
 static sst_model model;
-
-static void
-open_model(const char *path)
-{
-    int         fd = open(path, O_RDONLY);
-    struct stat st;
-    void       *bytes;
-    sst_status  status;
-
-    if (fd < 0 || fstat(fd, &st) != 0)
-    {
-        perror(path);
-        exit(1);
-    }
-    bytes = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
-#ifdef MADV_HUGEPAGE
-    (void) madvise(bytes, (size_t) st.st_size, MADV_HUGEPAGE);  /* as the server does */
-#endif
-    status = sst_model_open(&model, bytes, (uint64_t) st.st_size);
-    if (status == SST_OK)
-        status = sst_model_verify(&model, NULL);
-    if (status != SST_OK)
-    {
-        fprintf(stderr, "%s: %s\n", path, sst_status_text(status));
-        exit(1);
-    }
-}
 
 static void
 add_id(texts *t, int32_t id)
@@ -227,7 +196,7 @@ main(int argc, char **argv)
         fputs("usage: engine -m FILE.dsst -i IDS_FILE [-b BATCH] [-r REPEATS] [--isa NAME]\n", stderr);
         return 2;
     }
-    open_model(file);
+    map_model(file, &model);
     t = read_texts(ids);
     report(&t, sst_kernels_get(isa), median_run(&t, batch, repeats, sst_kernels_get(isa)));
     return 0;

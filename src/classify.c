@@ -200,21 +200,23 @@ memo_logits(int entry)
     return state.memo_logits + (size_t) entry * state.model->shape.labels;
 }
 
+static uint32
+hash_ids(const int32_t *ids, size_t count)
+{
+    return hash_bytes((const unsigned char *) ids, (int) (count * sizeof(int32_t)));
+}
+
 /* The logits of these token ids, or NULL. */
 static const float *
-memo_find(const int32_t *ids, size_t count, uint32 hash)
+memo_find(const int32_t *ids, size_t count)
 {
+    uint32      hash = hash_ids(ids, count);
+
     for (int i = 0; i < MEMO_TEXTS; i++)
         if (state.memo[i].hash == hash && state.memo[i].count == count &&
             memcmp(memo_ids(i), ids, count * sizeof(int32_t)) == 0)
             return memo_logits(i);
     return NULL;
-}
-
-static uint32
-hash_ids(const int32_t *ids, size_t count)
-{
-    return hash_bytes((const unsigned char *) ids, (int) (count * sizeof(int32_t)));
 }
 
 static void
@@ -236,7 +238,7 @@ static void
 add_ids(size_t count, float *logits)
 {
     const int32_t *ids = state.ids + state.start[state.texts];
-    const float *known = memo_find(ids, count, hash_ids(ids, count));
+    const float *known = memo_find(ids, count);
 
     if (known)
     {

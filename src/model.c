@@ -159,7 +159,7 @@ embed(const pass *p, const int32_t *ids)
 
             if (ids[at] < 0 || id >= m->shape.vocab)
                 return SST_BAD_TOKEN;
-            if (sst_hash64(word, d * sizeof(float)) != m->word_hashes[id])
+            if (!sst_word_is_intact(m, (uint32_t) id))
                 return SST_DAMAGED;
             for (size_t i = 0; i < d; i++)
                 x[i] = word[i] + position[i];

@@ -181,6 +181,14 @@ sst_model_verify(const sst_model *model, const sst_tick *tick)
     return sst_weights_hash(model, tick) == model->weights_hash ? SST_OK : SST_DAMAGED;
 }
 
+bool
+sst_word_is_intact(const sst_model *model, uint32_t id)
+{
+    const size_t d = model->shape.hidden;
+
+    return sst_hash64(model->word + id * d, d * sizeof(float)) == model->word_hashes[id];
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static bool

@@ -191,6 +191,9 @@ extern sst_status sst_model_open(sst_model *model, const void *data, uint64_t si
  */
 extern sst_status sst_model_verify(const sst_model *model, const sst_tick *tick);
 
+/* Does the word embedding of id, 0 <= id < V, have its checksum? sst_forward asks this of every row that it reads. */
+extern bool sst_word_is_intact(const sst_model *model, uint32_t id);
+
 /* The name of a label, 0 <= label < C. NUL-terminated UTF-8. */
 extern const char *sst_model_label(const sst_model *model, uint32_t label);
 

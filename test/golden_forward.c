@@ -7,18 +7,15 @@
  * the same bits with every table, alone and in a batch of all rows. Plain C is slow: with a large model it takes the
  * shortest rows only. Prints TAP.
  */
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "kernels.h"
+#include "map_model.h"
 
 #define C_BUDGET 1e10           /* multiplications for plain C: about ten seconds */
 
@@ -43,32 +40,6 @@ ok(int passed, const char *name)
     tests++;
     failures += !passed;
     printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
-}
-
-static void
-open_model(const char *path)
-{
-    int         fd = open(path, O_RDONLY);
-    struct stat st;
-    const void *bytes;
-    sst_status  status;
-
-    if (fd < 0 || fstat(fd, &st) != 0)
-    {
-        perror(path);
-        exit(2);
-    }
-    bytes = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    close(fd);
-    status = sst_model_open(&model, bytes, (uint64_t) st.st_size);
-    if (status == SST_OK)
-        status = sst_model_verify(&model, NULL);
-    if (status != SST_OK)
-    {
-        fprintf(stderr, "%s: %s\n", path, sst_status_text(status));
-        exit(2);
-    }
-    workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
 }
 
 static void
@@ -229,7 +200,8 @@ main(int argc, char **argv)
         fputs("usage: golden_forward MODEL.dsst GOLDEN.jsonl BOUND\n", stderr);
         return 2;
     }
-    open_model(argv[1]);
+    map_model(argv[1], &model);
+    workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
     read_rows(argv[2]);
     qsort(rows, row_count, sizeof(row), compare_counts);
     best = one_by_one(sst_kernels_get(SST_ISA_BEST), row_count);

@@ -473,14 +473,12 @@ test_cuts(const unsigned char *file, size_t size, void *workspace)
 
 /* Tables that lie but carry the right checksums: refused, or used without leaving the file. */
 static void
-test_lies(unsigned char *file, size_t size, size_t tables_end, void *workspace)
+test_lies(const unsigned char *file, size_t size, size_t tables_end, void *workspace)
 {
-    sst_packed_header *header = (sst_packed_header *) file;
-    size_t      crashes = 0;
     unsigned char *copy = aligned_alloc(64, (size + 63) / 64 * 64);
+    sst_packed_header *header = (sst_packed_header *) copy;
 
     memcpy(copy, file, size);
-    header = (sst_packed_header *) copy;
     for (size_t i = 0; i < 3000; i++)
     {
         size_t      at = i % 2 ? next_random() % offsetof(sst_packed_header, tables_hash) : next_random() % tables_end;
@@ -495,12 +493,13 @@ test_lies(unsigned char *file, size_t size, size_t tables_end, void *workspace)
         header->tables_hash = sst_hash64(header + 1, tables_end - sizeof(*header));
         header->header_hash = sst_hash64(header, offsetof(sst_packed_header, header_hash));
         if (header->shape.hidden <= 512 && header->shape.positions <= 512 && header->shape.ffn <= 2048)
-            crashes += use(copy, size, workspace) > SST_NOT_FINITE;
+            (void) use(copy, size, workspace);  /* ASan sees what leaves the copy */
         memcpy(copy + at, kept, sizeof(kept));
         memcpy(&header->tables_hash, kept_hashes, sizeof(kept_hashes));
     }
+    ok(use(copy, size, workspace) == SST_OK && memcmp(copy, file, size) == 0,
+       "3000 lies in header and tables with right checksums are survived, and nothing was written");
     free(copy);
-    ok(crashes == 0, "3000 lies in header and tables with right checksums are survived");
 }
 
 static void
