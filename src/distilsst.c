@@ -10,7 +10,6 @@
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -346,6 +345,7 @@ sst2_model(PG_FUNCTION_ARGS)
 {
     const sst_model *model = store_model();
     const sst_shape *shape = &model->shape;
+    const char *file = store_file();
     TupleDesc   row;
     Datum       values[11];
     bool        nulls[11] = {false};
@@ -361,8 +361,8 @@ sst2_model(PG_FUNCTION_ARGS)
     values[i++] = Int32GetDatum(shape->heads);
     values[i++] = Int32GetDatum(shape->vocab);
     values[i++] = Int32GetDatum(shape->positions);
-    nulls[i] = !superuser();    /* paths are not for everyone */
-    values[i++] = CStringGetTextDatum(store_file());
+    nulls[i] = !file;
+    values[i++] = CStringGetTextDatum(file ? file : "");
     values[i++] = Int64GetDatum((int64) model->file_size);
     values[i++] = CStringGetTextDatum(sst_kernels_name(classify_kernels()));
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));

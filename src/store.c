@@ -3,8 +3,8 @@
  *
  * The file is mapped shared and read-only: the server holds its pages once, however many sessions use it, and a session
  * attaches by one system call. There is no lock and nothing in shared memory. A model is replaced by renaming a new file
- * over the old: sessions that have the old one mapped keep it. Writing into a mapped file would change answers,
- * truncating it would kill backends; so neither is ever done by our tools.
+ * over the old: sessions that have the old one mapped keep it until distilsst.model names another. Writing into a mapped
+ * file would change answers, truncating it would kill backends; so neither is ever done by our tools.
  *
  * Paths are shown to superusers only; others learn the model's name.
  */
@@ -25,16 +25,23 @@
 #define DEFAULT_MODEL "default"
 
 static char *model_setting = NULL;  /* distilsst.model */
-static bool setting_changed = true;
 
 static struct
 {
+    bool        open;           /* checked and in use */
+    char        setting[MAXPGPATH]; /* distilsst.model when it was opened */
     char        path[MAXPGPATH];
     void       *base;           /* NULL: not mapped */
     size_t      size;
     sst_model   model;
     uint64      generation;
 } current;
+
+/*
+ * distilsst.opened, which nobody sets: tells parallel workers which model their leader has open, 0 for none. They open the
+ * file by its name, and would find another model after a replacement. Settings are all that PostgreSQL hands them.
+ */
+static int  leader_model = 0;
 
 static void
 process_interrupts(void *arg)
@@ -62,10 +69,21 @@ check_model_setting(char **newval, void **extra, GucSource source)
     return false;
 }
 
+/* The open model in 28 bits: enough to notice a replacement. */
+static int
+model_number(void)
+{
+    char        digits[8];
+
+    strlcpy(digits, current.model.fingerprint, sizeof(digits));
+    return (int) strtol(digits, NULL, 16);
+}
+
 static void
 assign_model_setting(const char *newval, void *extra)
 {
-    setting_changed = true;
+    if (!IsParallelWorker())
+        leader_model = current.open && strcmp(newval, current.setting) == 0 ? model_number() : 0;
 }
 
 void
@@ -82,6 +100,16 @@ store_init(void)
                                check_model_setting,
                                assign_model_setting,
                                NULL);
+    DefineCustomIntVariable("distilsst.opened",
+                            "Tells parallel workers which model their leader has open.",
+                            NULL,
+                            &leader_model,
+                            0, 0, INT_MAX,
+                            PGC_SUSET,
+                            GUC_NO_SHOW_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+                            NULL, NULL, NULL);
+    /* Workers are not given what stands at its default. */
+    SetConfigOption("distilsst.opened", "0", PGC_SUSET, PGC_S_OVERRIDE);
 }
 
 static void
@@ -105,10 +133,17 @@ shown_name(void)
     return slash ? slash + 1 : model_setting;
 }
 
+/* In a SECURITY DEFINER function neither its owner nor its caller may see what the other may not. */
+static bool
+may_see_paths(void)
+{
+    return superuser() && superuser_arg(GetOuterUserId());
+}
+
 static int
 path_detail(const char *path)
 {
-    return superuser() ? errdetail("The file is \"%s\".", path) : errdetail_log("The file is \"%s\".", path);
+    return may_see_paths() ? errdetail("The file is \"%s\".", path) : errdetail_log("The file is \"%s\".", path);
 }
 
 static int
@@ -119,8 +154,11 @@ model_hint(void)
 }
 
 static void
-unmap_current(void)
+close_model(void)
 {
+    current.open = false;
+    if (!IsParallelWorker())
+        leader_model = 0;
     if (current.base)
         munmap(current.base, current.size);
     current.base = NULL;
@@ -134,6 +172,17 @@ report_unreadable(const char *path)
              errmsg("could not open sentiment model \"%s\": %m", shown_name()),
              path_detail(path),
              model_hint()));
+}
+
+static void
+report_unmapped(const char *path)
+{
+    bool        no_memory = errno == ENOMEM;    /* which errcode_for_file_access() does not know in all versions */
+
+    ereport(ERROR,
+            (no_memory ? errcode(ERRCODE_OUT_OF_MEMORY) : errcode_for_file_access(),
+             errmsg("could not map sentiment model \"%s\": %m", shown_name()),
+             path_detail(path)));
 }
 
 static void
@@ -153,7 +202,7 @@ map_file(const char *path)
                  model_hint()));
     base = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (base == MAP_FAILED)
-        report_unreadable(path);
+        report_unmapped(path);
     CloseTransientFile(fd);
 #ifdef MADV_HUGEPAGE
     /* Where the file system caches files in large pages, this saves 4096-byte page faults and TLB misses. */
@@ -175,31 +224,44 @@ give_notice(void)
     ereport(NOTICE, (errmsg("%s", current.model.notice)));
 }
 
+/* A parallel worker must not answer from another model than its leader; the leader says which it has. */
+static void
+agree_with_leader(void)
+{
+    if (!IsParallelWorker())
+        leader_model = model_number();
+    else if (leader_model != 0 && leader_model != model_number())
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("sentiment model \"%s\" has been replaced since this session opened it", shown_name()),
+                 errdetail("A parallel worker would use the new model, and the session the old one."),
+                 errhint("Connect anew to use the new model, or set max_parallel_workers_per_gather to 0 to go on "
+                         "with the old one.")));
+}
+
 static void
 open_model(void)
 {
     sst_status  status;
 
-    unmap_current();
+    close_model();
+    strlcpy(current.setting, model_setting, MAXPGPATH);
     make_path(current.path);
     map_file(current.path);
     status = sst_model_open(&current.model, current.base, current.size);
     if (status == SST_OK)
         status = sst_model_verify(&current.model, &store_tick);
-    if (status != SST_OK)
-    {
-        unmap_current();
-        store_check(status);
-    }
+    store_check(status);
+    agree_with_leader();
     current.generation++;
-    setting_changed = false;
+    current.open = true;
     give_notice();
 }
 
 const sst_model *
 store_model(void)
 {
-    if (setting_changed)
+    if (!current.open || strcmp(model_setting, current.setting) != 0)
         open_model();
     return &current.model;
 }
@@ -213,7 +275,7 @@ store_generation(void)
 const char *
 store_file(void)
 {
-    return current.path;
+    return may_see_paths() ? current.path : NULL;
 }
 
 void
@@ -236,7 +298,7 @@ store_check(sst_status status)
                      errhint("Its weights are broken or too large; pack and install another model.")));
             break;
         default:
-            setting_changed = true; /* do not answer from this file again without looking at it */
+            close_model();      /* do not answer from this file again without looking at it */
             ereport(ERROR,
                     (errcode(ERRCODE_DATA_CORRUPTED),
                      errmsg("sentiment model \"%s\" cannot be used: %s", shown_name(), sst_status_text(status)),

@@ -10,15 +10,15 @@
 extern void store_init(void);
 
 /*
- * The session's model, mapped on first use and again after distilsst.model has changed. Raises an ERROR where there is
- * none. The pointer is good until the next call.
+ * The session's model, mapped on first use and whenever distilsst.model names another than before. Raises an ERROR where
+ * there is none. The pointer is good until the next call, or an ERROR.
  */
 extern const sst_model *store_model(void);
 
 /* Changes whenever store_model() gives another model: what was computed before is stale. */
 extern uint64 store_generation(void);
 
-/* The path of the model's file. */
+/* The path of the model's file, or NULL where the user may not see it. */
 extern const char *store_file(void);
 
 /* CHECK_FOR_INTERRUPTS() for the core. */

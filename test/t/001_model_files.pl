@@ -1,4 +1,4 @@
-# Model files that are missing, damaged, foreign or replaced; who may choose a model; and the notice.
+# Model files that are missing, damaged or foreign; who may choose a model; and the notice.
 
 use strict;
 use warnings;
@@ -167,36 +167,6 @@ $session->query('DROP ROLE sst_test_plain');
 	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [], 'nor is the starter asked for by name');
 	$new = SstTest::Session->new(model => made_model($dir, 'noted', '1,16,2,16,8,200,2', '--notice', 'Take care.'));
 	is_deeply($new->try("SELECT sst2_label('a')")->{notices}, [], 'nor another model asked for by path');
-}
-
-# --- Replacement ---
-
-{
-	my $other = made_model($dir, 'other', '2,48,3,80,16,300,2');
-	my $path = write_file("$dir/live.dsst", $packed);
-	my $fingerprint = 'SELECT fingerprint FROM sst2_model()';
-	my $old = SstTest::Session->new(model => $path);
-	my $first = $old->query($fingerprint);
-	is($old->query("SELECT $text"), $answer, 'a model is in use');
-
-	write_file($path, read_file($other));
-	my $new = SstTest::Session->new(model => $path);
-	my $second = $new->query($fingerprint);
-	my $new_answer = $new->query("SELECT $text");
-	isnt($second, $first, 'a new session has the model that replaced it');
-	isnt($new_answer, $answer, 'and gives its answers');
-	is($old->query($fingerprint), $first, 'the old session keeps the old one');
-	is($old->query("SELECT $text"), $answer, 'and its answers');
-	is($old->query(q(SELECT sst2_logits('c b a'))), $session->query(q(SELECT sst2_logits('c b a'))),
-		'also to a text that it has not seen yet');
-
-	$old->query("SET distilsst.model = '$path'");
-	is($old->query($fingerprint), $second, 'setting the same path again opens the new one');
-	is($old->query("SELECT $text"), $new_answer, 'and forgets the answers of the old');
-
-	unlink $path;
-	is($old->query(q(SELECT sst2_logits('c b a'))), $new->query(q(SELECT sst2_logits('c b a'))),
-		'a model in use outlives its file');
 }
 
 is($witness->query('SELECT pg_backend_pid()'), $witness->pid, 'no backend has crashed');
