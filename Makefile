@@ -50,7 +50,8 @@ else
 
 MODULE_big = distilsst
 CORE = src/model.o src/linear.o src/attention.o src/packed.o src/tokenizer.o \
-	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/kernels_avx512vnni.o src/cpu.o
+	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/kernels_avx512vnni.o \
+	src/kernels_neon.o src/kernels_neondot.o src/cpu.o
 OBJS = src/distilsst.o src/store.o src/classify.o src/selftest.o $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
 REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))
@@ -109,7 +110,7 @@ $(PACK): $(PACK_OBJS)
 host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_table.c host/sanitized/src/tokenizer.o
+host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_forward: $(TOP)/test/golden_forward.c host/tools/map_model.o $(addprefix host/,$(CORE))

@@ -152,8 +152,7 @@ static void
 report(const texts *t, const sst_kernels *kernels, double seconds)
 {
     bool        int8 = model.shape.precision == SST_INT8;
-    sst_isa     isa = isa_named(kernels->name);
-    double      peak = int8 ? peak_int8(isa) : peak_fp32(isa);
+    double      peak = int8 ? peak_int8(kernels->isa) : peak_fp32(kernels->isa);
     double      rate = 2e-9 * total_work(t) / seconds;
     const char *unit = int8 ? "GOP/s" : "GFLOP/s";
     double      count = (double) t->count;

@@ -3,7 +3,7 @@ SET distilsst.model = 'starter';
 
 SELECT name, length(fingerprint), precision, layers > 0 AS layers, hidden > 0 AS hidden, heads > 0 AS heads,
        vocabulary > 1000 AS vocabulary, max_tokens, file ~ '/distilsst/starter\.dsst$' AS file, bytes > 1000000 AS bytes,
-       isa IN ('c', 'avx2', 'avx512', 'avx512vnni') AS isa
+       isa IN ('c', 'avx2', 'avx512', 'avx512vnni', 'neon', 'neondot') AS isa
 FROM sst2_model();
 
 -- same bits with every family of kernels

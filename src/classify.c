@@ -55,6 +55,8 @@ static const struct config_enum_entry isa_options[] = {
     {"avx2", SST_ISA_AVX2, false},
     {"avx512", SST_ISA_AVX512, false},
     {"avx512vnni", SST_ISA_AVX512VNNI, false},
+    {"neon", SST_ISA_NEON, false},
+    {"neondot", SST_ISA_NEONDOT, false},
     {NULL, 0, false}
 };
 
@@ -63,7 +65,7 @@ classify_init(void)
 {
     DefineCustomEnumVariable("distilsst.isa",
                              "Most recent CPU family whose instructions may be used.",
-                             "Results do not depend on it. What the CPU does not have is never used.",
+                             "Results do not depend on it. What the CPU does not have is never used; a family of another architecture means plain C.",
                              &isa_setting,
                              SST_ISA_BEST,
                              isa_options,

@@ -40,6 +40,25 @@ detect(void)
         return SST_ISA_AVX2;
     return c & bit_AVX512VNNI ? SST_ISA_AVX512VNNI : SST_ISA_AVX512;
 }
+#elif defined(__aarch64__)
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+/* NEON is part of every 64-bit ARM. */
+static sst_isa
+detect(void)
+{
+#if defined(__ARM_FEATURE_DOTPROD)      /* compiled for such CPUs only */
+    return SST_ISA_NEONDOT;
+#elif defined(__linux__)
+    const unsigned long asimddp = 1 << 20;      /* HWCAP_ASIMDDP, which old headers lack */
+
+    return getauxval(AT_HWCAP) & asimddp ? SST_ISA_NEONDOT : SST_ISA_NEON;
+#else
+    return SST_ISA_NEON;
+#endif
+}
 #else
 static sst_isa
 detect(void)
@@ -48,23 +67,33 @@ detect(void)
 }
 #endif
 
+/* The families of this architecture, each better than the one before. */
+static const sst_kernels *const families[] = {
+    &sst_kernels_c,
+#if defined(__x86_64__)
+    &sst_kernels_avx2,
+    &sst_kernels_avx512,
+    &sst_kernels_avx512vnni,
+#elif defined(__aarch64__)
+    &sst_kernels_neon,
+    &sst_kernels_neondot,
+#endif
+};
+
 const sst_kernels *
 sst_kernels_get(sst_isa limit)
 {
-    const sst_kernels *kernels = &sst_kernels_c;
-    sst_isa     isa = detect();
+    const sst_kernels *kernels = families[0];
+    const sst_isa best = detect();
 
-    if (isa > limit)
-        isa = limit;
-#if defined(__x86_64__)
-    if (isa >= SST_ISA_AVX2)
-        kernels = &sst_kernels_avx2;
-    if (isa >= SST_ISA_AVX512)
-        kernels = &sst_kernels_avx512;
-    if (isa >= SST_ISA_AVX512VNNI)
-        kernels = &sst_kernels_avx512vnni;
-#endif
-    return kernels;
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
+    {
+        if (families[i]->isa <= best)
+            kernels = families[i];
+        if (families[i]->isa == limit)
+            return kernels;
+    }
+    return limit == SST_ISA_BEST ? kernels : &sst_kernels_c;
 }
 
 const char *

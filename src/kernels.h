@@ -54,6 +54,7 @@ sst_panel_bytes(sst_precision precision, size_t k)
 
 struct sst_kernels
 {
+    sst_isa     isa;
     const char *name;
     sst_tile    f32;            /* of gemm_f32 */
     sst_tile    s8;             /* of gemm_s8 */
@@ -99,6 +100,9 @@ extern const sst_kernels sst_kernels_c;
 extern const sst_kernels sst_kernels_avx2;
 extern const sst_kernels sst_kernels_avx512;
 extern const sst_kernels sst_kernels_avx512vnni;
+#elif defined(__aarch64__)
+extern const sst_kernels sst_kernels_neon;
+extern const sst_kernels sst_kernels_neondot;
 #endif
 
 #endif

@@ -85,6 +85,7 @@ v16_store_low_bytes(uint8_t *p, v16 v)
 }
 
 #define SST_KERNELS sst_kernels_avx2
+#define SST_ISA SST_ISA_AVX2
 #define SST_ISA_NAME "avx2"
 #define SST_TILE_ROWS 6
 #define SST_TILE_PANELS 1

@@ -13,6 +13,7 @@
 #include "v16_avx512.h"
 
 #define SST_KERNELS sst_kernels_avx512
+#define SST_ISA SST_ISA_AVX512
 #define SST_ISA_NAME "avx512"
 #include "s8_avx2.h"
 #include "kernels_tmpl.h"

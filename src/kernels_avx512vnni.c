@@ -15,9 +15,11 @@
 #include "v16_avx512.h"
 
 #define SST_KERNELS sst_kernels_avx512vnni
+#define SST_ISA SST_ISA_AVX512VNNI
 #define SST_ISA_NAME "avx512vnni"
 #define SST_S8_ROWS 6           /* 12 sums: more rows were slower */
 #define SST_S8_PANELS 2
+#define SST_S8_OFFSET 0
 
 /* See kernels_c.c. vpdpbusd sums the four products of each column's quad exactly. */
 SST_INLINE void

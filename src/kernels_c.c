@@ -100,11 +100,13 @@ v16_store_low_bytes(uint8_t *p, v16 v)
 }
 
 #define SST_KERNELS sst_kernels_c
+#define SST_ISA SST_ISA_C
 #define SST_ISA_NAME "c"
 #define SST_TILE_ROWS 1          /* more would not fit into registers */
 #define SST_TILE_PANELS 1
 #define SST_S8_ROWS 1
 #define SST_S8_PANELS 1
+#define SST_S8_OFFSET 0
 #define SST_PREFETCH 0
 
 /*

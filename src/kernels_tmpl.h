@@ -3,14 +3,14 @@
  *
  * A file that includes this defines before:
  *   SST_KERNELS       the table's name
- *   SST_ISA_NAME      its name for people
+ *   SST_ISA, SST_ISA_NAME    whose it is, and its name for people
  *   SST_TILE_ROWS, SST_TILE_PANELS   the tile of gemm_f32 that the registers hold
  *   SST_S8_ROWS, SST_S8_PANELS       that of gemm_s8
  *   SST_PREFETCH      bytes that weights are asked for ahead of their use
  *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_div, v16_fma (a * b + c, rounded
  *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2), v16_from_s32 (of memory),
  *   v16_store_low_bytes (the lowest byte of each lane's bits)
- *   s8_sums           the exact sums of a tile of gemm_s8 (see kernels_c.c)
+ *   s8_sums           the exact sums of a tile of gemm_s8 (see kernels_c.c), of activations less SST_S8_OFFSET
  *
  * Every operation is IEEE 754 single precision, rounded to nearest, so all instances give the same bits. Where a
  * lane is NaN, v16_max and v16_min return b: the argument order below lets NaN through to the logits.
@@ -291,7 +291,7 @@ finish_s8(int rows, int panels, int32_t sums[][SST_S8_PANELS][SST_LANES], const 
             v16         sum;
 
             for (int i = 0; i < SST_LANES; i++)
-                sums[r][p][i] -= scales[r].zero * panel->sum[i];
+                sums[r][p][i] -= (scales[r].zero - SST_S8_OFFSET) * panel->sum[i];
             sum = v16_fma(v16_from_s32(sums[r][p]), scale, v16_load(panel->bias));
             if (epilogue == SST_ADD)
                 sum = v16_add(v16_load(to), sum);
@@ -408,6 +408,7 @@ softmax(float *x, size_t n)
 }
 
 const sst_kernels SST_KERNELS = {
+    .isa = SST_ISA,
     .name = SST_ISA_NAME,
     .f32 = {SST_TILE_ROWS, SST_TILE_PANELS},
     .s8 = {SST_S8_ROWS, SST_S8_PANELS},

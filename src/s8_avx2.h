@@ -12,6 +12,7 @@
 
 #define SST_S8_ROWS 3           /* 12 registers of sums, 3 of activations, 1 of weights */
 #define SST_S8_PANELS 1
+#define SST_S8_OFFSET 0
 #define CHUNK 256               /* quads: 6 KB of widened activations */
 
 SST_INLINE void

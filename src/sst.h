@@ -228,16 +228,21 @@ typedef struct sst_kernels sst_kernels; /* kernels.h */
 typedef enum sst_isa
 {
     SST_ISA_C,
-    SST_ISA_AVX2,
-    SST_ISA_AVX512,
+    SST_ISA_AVX2,               /* x86-64: AVX2 and FMA */
+    SST_ISA_AVX512,             /* AVX-512F */
     SST_ISA_AVX512VNNI,
+    SST_ISA_NEON,               /* 64-bit ARM */
+    SST_ISA_NEONDOT,            /* with the dot products of ARMv8.2 */
     SST_ISA_BEST                /* whatever this CPU does best */
 } sst_isa;
 
-/* The best kernels of this CPU that are not above limit. Never NULL. All give the same bits. */
+/*
+ * The best kernels of this CPU that are not above limit; plain C where limit is of another architecture. Never NULL.
+ * All give the same bits.
+ */
 extern const sst_kernels *sst_kernels_get(sst_isa limit);
 
-/* "c", "avx2", "avx512" or "avx512vnni" */
+/* "c", "avx2", "avx512", "avx512vnni", "neon" or "neondot" */
 extern const char *sst_kernels_name(const sst_kernels *kernels);
 
 /* Bytes of workspace that sst_forward needs, for any batch. */

@@ -212,7 +212,7 @@ main(int argc, char **argv)
         const sst_kernels *kernels = sst_kernels_get((sst_isa) isa);
         size_t      count = isa == SST_ISA_C ? rows_for_c() : row_count;
 
-        if (isa > SST_ISA_C && kernels == sst_kernels_get((sst_isa) (isa - 1)))
+        if (kernels->isa != (sst_isa) isa)
             continue;           /* not on this CPU */
         test_same(best, one_by_one(kernels, count), count, kernels->name, "one by one");
         test_same(best, one_batch(kernels, count), count, kernels->name, "in one batch");

@@ -1,0 +1,112 @@
+/*
+ * v16_neon.h - v16 as four NEON registers. A tile of 6 rows and one panel takes 24 of the 32 registers.
+ */
+#ifndef V16_NEON_H
+#define V16_NEON_H
+
+#include <arm_neon.h>
+
+#include "kernels.h"
+
+typedef struct
+{
+    float32x4_t a,
+                b,
+                c,
+                d;
+} v16;
+
+static inline v16
+v16_load(const float *p)
+{
+    return (v16) {vld1q_f32(p), vld1q_f32(p + 4), vld1q_f32(p + 8), vld1q_f32(p + 12)};
+}
+
+static inline void
+v16_store(float *p, v16 v)
+{
+    vst1q_f32(p, v.a);
+    vst1q_f32(p + 4, v.b);
+    vst1q_f32(p + 8, v.c);
+    vst1q_f32(p + 12, v.d);
+}
+
+static inline v16
+v16_set1(float f)
+{
+    return (v16) {vdupq_n_f32(f), vdupq_n_f32(f), vdupq_n_f32(f), vdupq_n_f32(f)};
+}
+
+/* vmaxq and vminq would return NaN where either lane is NaN. */
+static inline float32x4_t
+max_quarter(float32x4_t x, float32x4_t y)
+{
+    return vbslq_f32(vcgtq_f32(x, y), x, y);
+}
+
+static inline float32x4_t
+min_quarter(float32x4_t x, float32x4_t y)
+{
+    return vbslq_f32(vcltq_f32(x, y), x, y);
+}
+
+/* p * 2^n, where n is in the low bits of t. */
+static inline float32x4_t
+scale_quarter(float32x4_t p, float32x4_t t)
+{
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p), vshlq_n_s32(vreinterpretq_s32_f32(t), 23)));
+}
+
+#define ALL_QUARTERS(name, op) \
+    static inline v16 name(v16 x, v16 y) { return (v16) {op(x.a, y.a), op(x.b, y.b), op(x.c, y.c), op(x.d, y.d)}; }
+
+ALL_QUARTERS(v16_add, vaddq_f32)
+ALL_QUARTERS(v16_sub, vsubq_f32)
+ALL_QUARTERS(v16_mul, vmulq_f32)
+ALL_QUARTERS(v16_max, max_quarter)
+ALL_QUARTERS(v16_min, min_quarter)
+ALL_QUARTERS(v16_scale, scale_quarter)
+
+static inline v16
+v16_fma(v16 x, v16 y, v16 z)
+{
+    return (v16) {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c),
+        vfmaq_f32(z.d, x.d, y.d)};
+}
+
+static inline v16
+v16_from_s32(const int32_t *p)
+{
+    return (v16) {vcvtq_f32_s32(vld1q_s32(p)), vcvtq_f32_s32(vld1q_s32(p + 4)), vcvtq_f32_s32(vld1q_s32(p + 8)),
+        vcvtq_f32_s32(vld1q_s32(p + 12))};
+}
+
+/* The low 16 bits of each of 8 lanes. */
+static inline uint16x8_t
+low_halves(float32x4_t x, float32x4_t y)
+{
+    return vcombine_u16(vmovn_u32(vreinterpretq_u32_f32(x)), vmovn_u32(vreinterpretq_u32_f32(y)));
+}
+
+static inline void
+v16_store_low_bytes(uint8_t *p, v16 v)
+{
+    vst1q_u8(p, vcombine_u8(vmovn_u16(low_halves(v.a, v.b)), vmovn_u16(low_halves(v.c, v.d))));
+}
+
+/* The four bytes at x less 128, as signed bytes side by side. */
+static inline int32_t
+signed_quad(const uint8_t *x)
+{
+    int32_t     quad;
+
+    __builtin_memcpy(&quad, x, sizeof(quad));
+    return quad ^ (int32_t) 0x80808080;
+}
+
+#define SST_TILE_ROWS 6
+#define SST_TILE_PANELS 1
+#define SST_PREFETCH 1024
+#define SST_S8_OFFSET 128       /* NEON multiplies bytes of the same sign only: see signed_quad */
+
+#endif
