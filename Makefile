@@ -52,7 +52,7 @@ MODULE_big = distilsst
 CORE = src/model.o src/linear.o src/attention.o src/packed.o src/tokenizer.o \
 	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/kernels_avx512vnni.o \
 	src/kernels_neon.o src/kernels_neondot.o src/cpu.o
-OBJS = src/distilsst.o src/store.o src/classify.o src/selftest.o $(CORE)
+OBJS = src/distilsst.o src/store.o src/classify.o src/batch_plan.o src/batch_exec.o src/selftest.o $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
 REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))
 REGRESS_OPTS = --load-extension=$(EXTENSION)

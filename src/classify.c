@@ -12,6 +12,7 @@
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -29,6 +30,13 @@ typedef struct memo_entry
     uint32      count;          /* of the ids; 0: empty */
 } memo_entry;
 
+/* Who waits for the logits of a text of the batch. */
+typedef struct batch_request
+{
+    size_t      text;
+    float      *logits;
+} batch_request;
+
 static struct
 {
     MemoryContext context;
@@ -37,15 +45,19 @@ static struct
     void       *workspace;
     int32_t    *ids;            /* [BATCH_TOKENS + positions] */
     size_t     *start;          /* [BATCH_TEXTS + 1] */
-    float     **results;        /* [BATCH_TEXTS]: where each text's logits go */
+    uint32     *hash;           /* [BATCH_TEXTS] of the ids of each text */
     float      *logits;         /* [BATCH_TEXTS][C] */
-    size_t      texts;          /* in the batch */
+    size_t      texts;          /* in the batch, all different */
+    batch_request *request;     /* [BATCH_TEXTS] */
+    size_t      requests;       /* waiting for the batch's logits, at least one a text */
 
     memo_entry  memo[MEMO_TEXTS];
     int32_t    *memo_ids;       /* [MEMO_TEXTS][positions] */
     float      *memo_logits;    /* [MEMO_TEXTS][C] */
     int         memo_next;      /* the oldest entry */
 } state;
+
+ClassifyUsage classify_usage;
 
 static int  isa_setting = SST_ISA_BEST;
 
@@ -97,7 +109,8 @@ make_state(const sst_model *model)
     state.workspace = (void *) TYPEALIGN(64, state.workspace);
     state.ids = palloc((BATCH_TOKENS + positions) * sizeof(int32_t));
     state.start = palloc((BATCH_TEXTS + 1) * sizeof(size_t));
-    state.results = palloc(BATCH_TEXTS * sizeof(float *));
+    state.hash = palloc(BATCH_TEXTS * sizeof(uint32));
+    state.request = palloc(BATCH_TEXTS * sizeof(batch_request));
     state.logits = palloc(BATCH_TEXTS * labels * sizeof(float));
     state.memo_ids = palloc(MEMO_TEXTS * positions * sizeof(int32_t));
     state.memo_logits = palloc(MEMO_TEXTS * labels * sizeof(float));
@@ -114,6 +127,7 @@ classify_begin(void)
     if (state.generation != store_generation())
         make_state(model);
     state.texts = 0;
+    state.requests = 0;
     state.start[0] = 0;
     return model;
 }
@@ -210,10 +224,8 @@ hash_ids(const int32_t *ids, size_t count)
 
 /* The logits of these token ids, or NULL. */
 static const float *
-memo_find(const int32_t *ids, size_t count)
+memo_find(uint32 hash, const int32_t *ids, size_t count)
 {
-    uint32      hash = hash_ids(ids, count);
-
     for (int i = 0; i < MEMO_TEXTS; i++)
         if (state.memo[i].hash == hash && state.memo[i].count == count &&
             memcmp(memo_ids(i), ids, count * sizeof(int32_t)) == 0)
@@ -222,12 +234,12 @@ memo_find(const int32_t *ids, size_t count)
 }
 
 static void
-memo_put(const int32_t *ids, size_t count, const float *logits)
+memo_put(uint32 hash, const int32_t *ids, size_t count, const float *logits)
 {
     int         entry = state.memo_next;
 
     state.memo_next = (entry + 1) % MEMO_TEXTS;
-    state.memo[entry].hash = hash_ids(ids, count);
+    state.memo[entry].hash = hash;
     state.memo[entry].count = (uint32) count;
     memcpy(memo_ids(entry), ids, count * sizeof(int32_t));
     memcpy(memo_logits(entry), logits, state.model->shape.labels * sizeof(float));
@@ -235,22 +247,57 @@ memo_put(const int32_t *ids, size_t count, const float *logits)
 
 /* ---- the batch ------------------------------------------------------------------------------- */
 
-/* Take the count ids that stand at the end of the batch's ids into the batch, or answer them from the memo. */
+static const int32_t *
+batch_ids(size_t text, size_t *count)
+{
+    *count = state.start[text + 1] - state.start[text];
+    return state.ids + state.start[text];
+}
+
+/* The text of the batch that has these token ids, or state.texts. */
+static size_t
+batch_find(uint32 hash, const int32_t *ids, size_t count)
+{
+    size_t      text;
+
+    for (text = 0; text < state.texts; text++)
+    {
+        size_t      its_count;
+        const int32_t *its_ids = batch_ids(text, &its_count);
+
+        if (state.hash[text] == hash && its_count == count && memcmp(its_ids, ids, count * sizeof(int32_t)) == 0)
+            break;
+    }
+    return text;
+}
+
+/*
+ * Answer the count ids that stand at the end of the batch's ids from the memo, or take them into the batch, once however
+ * often they are asked for.
+ */
 static void
 add_ids(size_t count, float *logits)
 {
     const int32_t *ids = state.ids + state.start[state.texts];
-    const float *known = memo_find(ids, count);
+    uint32      hash = hash_ids(ids, count);
+    const float *known = memo_find(hash, ids, count);
+    size_t      text;
 
+    classify_usage.texts++;
     if (known)
     {
         memcpy(logits, known, state.model->shape.labels * sizeof(float));
         return;
     }
-    state.results[state.texts] = logits;
-    state.start[state.texts + 1] = state.start[state.texts] + count;
-    state.texts++;
-    if (state.texts == BATCH_TEXTS || state.start[state.texts] >= BATCH_TOKENS)
+    text = batch_find(hash, ids, count);
+    if (text == state.texts)
+    {
+        state.hash[text] = hash;
+        state.start[text + 1] = state.start[text] + count;
+        state.texts++;
+    }
+    state.request[state.requests++] = (batch_request) {text, logits};
+    if (state.requests == BATCH_TEXTS || state.start[state.texts] >= BATCH_TOKENS)
         classify_flush();
 }
 
@@ -259,6 +306,7 @@ classify_add_text(Datum text, float *logits)
 {
     SstReading  reading = classify_tokenize(state.model, text, state.ids + state.start[state.texts]);
 
+    classify_usage.truncated += reading.truncated;
     add_ids(reading.tokens, logits);
     return reading;
 }
@@ -284,19 +332,52 @@ classify_forward(const int32_t *ids, size_t count, float *logits)
     forward(ids, start, 1, logits);
 }
 
+/* The forward pass of the batch, counted and timed. */
+static void
+forward_batch(size_t texts)
+{
+    instr_time  began,
+                took;
+
+    INSTR_TIME_SET_CURRENT(began);
+    forward(state.ids, state.start, texts, state.logits);
+    INSTR_TIME_SET_CURRENT(took);
+    INSTR_TIME_SUBTRACT(took, began);
+    classify_usage.batches++;
+    classify_usage.distinct += texts;
+    classify_usage.tokens += state.start[texts];
+    classify_usage.milliseconds += INSTR_TIME_GET_MILLISEC(took);
+}
+
 void
 classify_flush(void)
 {
     const size_t labels = state.model->shape.labels;
     const size_t texts = state.texts;
 
+    if (texts == 0)
+        return;
     state.texts = 0;
-    forward(state.ids, state.start, texts, state.logits);
+    forward_batch(texts);
+    for (size_t i = 0; i < state.requests; i++)
+        memcpy(state.request[i].logits, state.logits + state.request[i].text * labels, labels * sizeof(float));
+    state.requests = 0;
     for (size_t i = 0; i < texts; i++)
     {
-        const float *logits = state.logits + i * labels;
+        size_t      count;
+        const int32_t *ids = batch_ids(i, &count);
 
-        memcpy(state.results[i], logits, labels * sizeof(float));
-        memo_put(state.ids + state.start[i], state.start[i + 1] - state.start[i], logits);
+        memo_put(state.hash[i], ids, count, state.logits + i * labels);
     }
+}
+
+void
+classify_usage_add(ClassifyUsage *sum, const ClassifyUsage *after, const ClassifyUsage *before)
+{
+    sum->texts += after->texts - before->texts;
+    sum->distinct += after->distinct - before->distinct;
+    sum->truncated += after->truncated - before->truncated;
+    sum->batches += after->batches - before->batches;
+    sum->tokens += after->tokens - before->tokens;
+    sum->milliseconds += after->milliseconds - before->milliseconds;
 }

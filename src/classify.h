@@ -4,6 +4,8 @@
 #ifndef CLASSIFY_H
 #define CLASSIFY_H
 
+#include "access/tupdesc.h"
+
 #include "sst.h"
 
 /* How a text was read. */
@@ -12,6 +14,33 @@ typedef struct SstReading
     int         tokens;         /* [CLS] and [SEP] included */
     bool        truncated;      /* there was more than the model reads */
 } SstReading;
+
+/* A classified text, of which the results of SQL functions are made. */
+typedef struct SstAnswer
+{
+    const sst_model *model;
+    const float *logits;        /* [C] */
+    SstReading  reading;
+    TupleDesc   row;            /* of sst2_classify, blessed */
+} SstAnswer;
+
+typedef Datum (*SstAnswerDatum) (const SstAnswer *answer);
+
+/* What this session has classified in batches so far. */
+typedef struct ClassifyUsage
+{
+    int64       texts;          /* asked for */
+    int64       distinct;       /* of them, through the model: neither in the memo nor in the batch already */
+    int64       truncated;      /* of texts */
+    int64       batches;
+    int64       tokens;         /* through the model */
+    double      milliseconds;   /* in the model */
+} ClassifyUsage;
+
+extern ClassifyUsage classify_usage;
+
+/* sum += after - before, as of buffer usage */
+extern void classify_usage_add(ClassifyUsage *sum, const ClassifyUsage *after, const ClassifyUsage *before);
 
 /* Defines distilsst.isa; to be called once, by _PG_init. */
 extern void classify_init(void);

@@ -4,8 +4,26 @@
 #ifndef COMPAT_H
 #define COMPAT_H
 
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+#if PG_VERSION_NUM < 140000
+#define plan_is_async(plan) false
+#else
+#define plan_is_async(plan) ((plan)->async_capable)
+#endif
+
+#if PG_VERSION_NUM < 150000
+#define windowagg_run_condition(plan) NIL
+#else
+#define windowagg_run_condition(plan) (((WindowAgg *) (plan))->runCondition)
 #endif
 
 #endif

@@ -14,21 +14,12 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
+#include "batch.h"
 #include "classify.h"
 #include "compat.h"
 #include "store.h"
 
 PG_MODULE_MAGIC;
-
-void        _PG_init(void);
-
-void
-_PG_init(void)
-{
-    store_init();
-    classify_init();
-    MarkGUCPrefixReserved("distilsst");
-}
 
 /* A text datum of UTF-8 from the packed file; SQL_ASCII has no encoding to convert to. */
 static Datum
@@ -41,44 +32,43 @@ utf8_datum(const char *utf8)
 
 /* ---- one text -------------------------------------------------------------------------------- */
 
-/* Logits [C], palloc'd, of one text. */
-static float *
-logits_of_text(Datum value, const sst_model **model, SstReading *reading)
+static SstAnswer
+classify_text(Datum text)
 {
-    float      *logits;
+    const sst_model *model = classify_begin();
+    float      *logits = palloc(model->shape.labels * sizeof(float));
+    SstReading  reading = classify_add_text(text, logits);
 
-    *model = classify_begin();
-    logits = palloc((*model)->shape.labels * sizeof(float));
-    *reading = classify_add_text(value, logits);
     classify_flush();
-    return logits;
+    return (SstAnswer) {.model = model, .logits = logits, .reading = reading};
 }
 
 /* The label with the highest logit; the first of equals. */
 static uint32_t
-best_label(const sst_model *model, const float *logits)
+best_label(const SstAnswer *answer)
 {
     uint32_t    best = 0;
 
-    for (uint32_t i = 1; i < model->shape.labels; i++)
-        if (logits[i] > logits[best])
+    for (uint32_t i = 1; i < answer->model->shape.labels; i++)
+        if (answer->logits[i] > answer->logits[best])
             best = i;
     return best;
 }
 
 static Datum
-label_datum(const sst_model *model, const float *logits)
+label_datum(const SstAnswer *answer)
 {
-    return utf8_datum(sst_model_label(model, best_label(model, logits)));
+    return utf8_datum(sst_model_label(answer->model, best_label(answer)));
 }
 
 static float
-probability(const sst_model *model, const float *logits, uint32_t label)
+probability(const SstAnswer *answer, uint32_t label)
 {
-    float      *probabilities = palloc(model->shape.labels * sizeof(float));
+    uint32_t    labels = answer->model->shape.labels;
+    float      *probabilities = palloc(labels * sizeof(float));
     float       result;
 
-    sst_softmax(logits, model->shape.labels, probabilities);
+    sst_softmax(answer->logits, labels, probabilities);
     result = probabilities[label];
     pfree(probabilities);
     return result;
@@ -86,73 +76,82 @@ probability(const sst_model *model, const float *logits, uint32_t label)
 
 /* The probability of label 1, which is POSITIVE in a sentiment model. */
 static Datum
-score_datum(const sst_model *model, const float *logits)
+score_datum(const SstAnswer *answer)
 {
-    return Float4GetDatum(probability(model, logits, 1));
+    return Float4GetDatum(probability(answer, 1));
 }
 
-static ArrayType *
-float_array(const float *values, int count)
+static Datum
+logits_datum(const SstAnswer *answer)
 {
-    Datum      *datums = palloc(count * sizeof(Datum));
+    int         labels = (int) answer->model->shape.labels;
+    Datum      *datums = palloc(labels * sizeof(Datum));
 
-    for (int i = 0; i < count; i++)
-        datums[i] = Float4GetDatum(values[i]);
-    return construct_array(datums, count, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT);
+    for (int i = 0; i < labels; i++)
+        datums[i] = Float4GetDatum(answer->logits[i]);
+    return PointerGetDatum(construct_array(datums, labels, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT));
+}
+
+static Datum
+classify_datum(const SstAnswer *answer)
+{
+    Datum       values[4];
+    bool        nulls[4] = {false};
+
+    values[0] = label_datum(answer);
+    values[1] = Float4GetDatum(probability(answer, best_label(answer)));
+    values[2] = Int32GetDatum(answer->reading.tokens);
+    values[3] = BoolGetDatum(answer->reading.truncated);
+    return HeapTupleGetDatum(heap_form_tuple(answer->row, values, nulls));
 }
 
 PG_FUNCTION_INFO_V1(sst2_label);
 Datum
 sst2_label(PG_FUNCTION_ARGS)
 {
-    const sst_model *model;
-    SstReading  reading;
-    const float *logits = logits_of_text(PG_GETARG_DATUM(0), &model, &reading);
+    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
 
-    PG_RETURN_DATUM(label_datum(model, logits));
+    PG_RETURN_DATUM(label_datum(&answer));
 }
 
 PG_FUNCTION_INFO_V1(sst2_score);
 Datum
 sst2_score(PG_FUNCTION_ARGS)
 {
-    const sst_model *model;
-    SstReading  reading;
-    const float *logits = logits_of_text(PG_GETARG_DATUM(0), &model, &reading);
+    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
 
-    PG_RETURN_DATUM(score_datum(model, logits));
+    PG_RETURN_DATUM(score_datum(&answer));
 }
 
 PG_FUNCTION_INFO_V1(sst2_logits);
 Datum
 sst2_logits(PG_FUNCTION_ARGS)
 {
-    const sst_model *model;
-    SstReading  reading;
-    const float *logits = logits_of_text(PG_GETARG_DATUM(0), &model, &reading);
+    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
 
-    PG_RETURN_ARRAYTYPE_P(float_array(logits, (int) model->shape.labels));
+    PG_RETURN_DATUM(logits_datum(&answer));
 }
 
 PG_FUNCTION_INFO_V1(sst2_classify);
 Datum
 sst2_classify(PG_FUNCTION_ARGS)
 {
-    const sst_model *model;
-    SstReading  reading;
-    const float *logits = logits_of_text(PG_GETARG_DATUM(0), &model, &reading);
-    TupleDesc   row;
-    Datum       values[4];
-    bool        nulls[4] = {false};
+    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
 
-    if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
+    if (get_call_result_type(fcinfo, NULL, &answer.row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
-    values[0] = label_datum(model, logits);
-    values[1] = Float4GetDatum(probability(model, logits, best_label(model, logits)));
-    values[2] = Int32GetDatum(reading.tokens);
-    values[3] = BoolGetDatum(reading.truncated);
-    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
+    BlessTupleDesc(answer.row);
+    PG_RETURN_DATUM(classify_datum(&answer));
 }
+
+/* What batch_plan.c looks for, and batch_exec.c makes. */
+static const BatchFunction batch_functions[] = {
+    {sst2_label, label_datum},
+    {sst2_score, score_datum},
+    {sst2_logits, logits_datum},
+    {sst2_classify, classify_datum},
+    {NULL, NULL}
+};
 
 /* ---- arrays of texts ------------------------------------------------------------------------- */
 
@@ -184,15 +183,18 @@ classify_array(ArrayType *array)
 
 /* An array of the same dimensions, each element made from the logits of its text. */
 static ArrayType *
-map_array(const text_array *a, Datum (*make) (const sst_model *model, const float *logits),
-          Oid type, int length, bool by_value)
+map_array(const text_array *a, SstAnswerDatum make, Oid type, int length, bool by_value)
 {
     size_t      labels = a->model->shape.labels;
     Datum      *values = palloc0(a->count * sizeof(Datum) + 1);
 
     for (int i = 0; i < a->count; i++)
+    {
+        const SstAnswer answer = {.model = a->model, .logits = a->logits + i * labels};
+
         if (!a->nulls[i])
-            values[i] = make(a->model, a->logits + i * labels);
+            values[i] = make(&answer);
+    }
     return construct_md_array(values, a->nulls, ARR_NDIM(a->array), ARR_DIMS(a->array), ARR_LBOUND(a->array),
                               type, length, by_value, TYPALIGN_INT);
 }
@@ -263,6 +265,7 @@ sst2_logits_ids(PG_FUNCTION_ARGS)
     int         count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
     const int32_t *ids = (const int32_t *) ARR_DATA_PTR(array);
     float      *logits = palloc(model->shape.labels * sizeof(float));
+    const SstAnswer answer = {.model = model, .logits = logits};
 
     if (array_contains_nulls(array))
         ereport(ERROR,
@@ -279,7 +282,7 @@ sst2_logits_ids(PG_FUNCTION_ARGS)
                  errdetail("This model reads 1 to %u tokens.", model->shape.positions)));
     classify_add_ids(ids, count, logits);
     classify_flush();
-    PG_RETURN_ARRAYTYPE_P(float_array(logits, (int) model->shape.labels));
+    PG_RETURN_DATUM(logits_datum(&answer));
 }
 
 /* The token ids of a text, palloc'd. */
@@ -366,4 +369,17 @@ sst2_model(PG_FUNCTION_ARGS)
     values[i++] = Int64GetDatum((int64) model->file_size);
     values[i++] = CStringGetTextDatum(sst_kernels_name(classify_kernels()));
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+void        _PG_init(void);
+
+void
+_PG_init(void)
+{
+    store_init();
+    classify_init();
+    batch_init(batch_functions);
+    MarkGUCPrefixReserved("distilsst");
 }

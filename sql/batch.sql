@@ -1,0 +1,252 @@
+-- many rows per forward pass: the same results as one by one, and the plans
+SET distilsst.model = 'starter';
+SET max_parallel_workers_per_gather = 0;
+SELECT sst2_label('load the library');
+
+CREATE TABLE review (id int PRIMARY KEY, kind text, title text, body text);
+INSERT INTO review
+    SELECT n, (ARRAY['film', 'book', 'play'])[1 + n % 3], 'title ' || n % 7,
+           CASE WHEN n % 10 > 0
+                THEN (ARRAY['good', 'a bad', 'not so boring', 'the worst', ''])[1 + n % 5] || ' plot ' || n % 40 END
+    FROM generate_series(1, 300) n;
+CREATE TABLE reply (review int, body text);
+INSERT INTO reply SELECT n * 3, 'I agree ' || n % 9 FROM generate_series(1, 80) n;
+CREATE TABLE part (id int, body text) PARTITION BY RANGE (id);
+CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (50);
+CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (50) TO (1000);
+INSERT INTO part SELECT n, 'part ' || n % 20 FROM generate_series(1, 100) n;
+ANALYZE review, reply, part;
+
+-- The rows that statements give and, if asked for, those of a query afterwards; then all is undone.
+CREATE FUNCTION rows_of(statements text, afterwards text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    result text[] := '{}';
+    r record;
+BEGIN
+    FOR r IN EXECUTE statements LOOP result := result || r::text; END LOOP;
+    IF afterwards IS NOT NULL THEN
+        FOR r IN EXECUTE afterwards LOOP result := result || r::text; END LOOP;
+    END IF;
+    RAISE EXCEPTION 'undo';
+EXCEPTION WHEN raise_exception THEN
+    RETURN result;
+END $$;
+
+-- How many SstBatch nodes a statement has, how many rows it gives, and whether they are the same without.
+CREATE FUNCTION compare(statement text, afterwards text DEFAULT NULL, OUT nodes int, OUT rows int, OUT same bool)
+LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+    batched text[] := rows_of(statement, afterwards);
+BEGIN
+    nodes := 0;
+    FOR line IN EXECUTE 'EXPLAIN ' || statement LOOP nodes := nodes + (line ~ 'SstBatch')::int; END LOOP;
+    rows := cardinality(batched);
+    PERFORM set_config('distilsst.batch_size', '1', true);
+    same := batched = rows_of(statement, afterwards);
+    PERFORM set_config('distilsst.batch_size', '32', true);
+END $$;
+
+-- what plans look like
+EXPLAIN (COSTS OFF) SELECT id, sst2_label(body), sst2_score(body) FROM review;
+EXPLAIN (COSTS OFF, VERBOSE) SELECT id, sst2_label(body) FROM review WHERE id < 200 AND sst2_score(body) > 0.5;
+EXPLAIN (COSTS OFF) SELECT avg(sst2_score(body)), count(*) FILTER (WHERE sst2_label(title) = 'POSITIVE') FROM review;
+EXPLAIN (COSTS OFF) UPDATE review SET kind = sst2_label(body) WHERE sst2_label(title) = 'NEGATIVE';
+EXPLAIN (COSTS OFF) SELECT sst2_label(body) FROM part;
+-- LIMIT goes below, where it saves work and lets Sort keep few rows
+EXPLAIN (COSTS OFF) SELECT id, sst2_label(body) FROM review ORDER BY title LIMIT 5;
+-- a filter that may not be needed is asked only of the rows that passed the one before
+EXPLAIN (COSTS OFF) SELECT id FROM review WHERE sst2_score(body) > 0.5 AND sst2_score(title) > 0.5;
+
+-- what happened
+CREATE FUNCTION explain_analyze(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query;
+END $$;
+SELECT line FROM explain_analyze($$ SELECT sst2_label(repeat('long ', 600)), sst2_label(title || ' of ' || kind), sst2_score(title || ' of ' || kind)
+    FROM review ORDER BY id LIMIT 100 $$) line WHERE line ~ 'Text|Batches|Tokens';
+
+-- projections
+SELECT statement, (compare(statement)).* FROM (VALUES
+    ('SELECT id, sst2_label(body) FROM review'),
+    ('SELECT id, sst2_label(body), sst2_score(body), sst2_logits(body), (sst2_classify(body)).* FROM review'),
+    ('SELECT sst2_classify(body), (sst2_classify(body)).label, (sst2_logits(body))[2] FROM review'),
+    ('SELECT r, sst2_label(r.body), r.ctid, r.tableoid FROM review r'),
+    ('SELECT sst2_label(body || title), sst2_label(title) FROM review'),
+    ('SELECT sst2_label(sst2_label(body)) FROM review'),
+    ('SELECT sst2_label(body::varchar(9)) FROM review'),
+    ('SELECT coalesce(sst2_label(body), ''none''), greatest(sst2_score(body), 0.5), sst2_label(body) IS NULL FROM review'),
+    ('SELECT CASE sst2_label(body) WHEN ''POSITIVE'' THEN 1 WHEN sst2_label(title) THEN 2 END FROM review'),
+    ('SELECT CASE WHEN sst2_score(body) > 0.5 THEN title ELSE sst2_label(body) END FROM review'),
+    ('SELECT ARRAY[sst2_score(body), 1], ROW(sst2_label(body), id), sst2_score(body)::text FROM review'),
+    ('SELECT sst2_score(body) > 0.5 AND sst2_score(title) > 0.5 FROM review'),
+    ('SELECT sst2_label(body), sst2_label(CASE WHEN id > 5 THEN sst2_label(body) END) FROM review'),
+    ('SELECT DISTINCT sst2_label(body) FROM review'),
+    ('SELECT sst2_label(body), count(*) FROM review GROUP BY 1 ORDER BY 1'),
+    ('SELECT id FROM review ORDER BY sst2_score(body), id'),
+    ('SELECT id, sst2_label(body) FROM review ORDER BY title, id LIMIT 7 OFFSET 3'),
+    ('SELECT id, sst2_label(body) FROM review ORDER BY id FETCH FIRST 7 ROWS WITH TIES'),
+    ('SELECT sst2_label(body), row_number() OVER (ORDER BY id), lag(sst2_label(body)) OVER (ORDER BY id) FROM review'),
+    ('SELECT id, sst2_label(body), (SELECT count(*) FROM reply WHERE review = id) FROM review'),
+    ('SELECT id, (SELECT sst2_label(body) FROM reply WHERE review = id LIMIT 1) FROM review'),
+    ('SELECT sst2_label(unnest) FROM unnest(ARRAY[''good'', NULL, ''bad''])'),
+    ('SELECT sst2_label(c) FROM (VALUES (''good''), (''bad''), (NULL)) v (c)'),
+    ('SELECT sst2_label(l), count(*) FROM (SELECT sst2_label(body) l FROM review OFFSET 0) s GROUP BY l ORDER BY 2'),
+    ('SELECT sst2_label(max(body)) FROM review GROUP BY kind ORDER BY kind'),
+    ('SELECT kind, sst2_label(kind), GROUPING(kind), count(*) FROM review GROUP BY ROLLUP (kind) ORDER BY kind'),
+    ('SELECT r.id, sst2_label(r.body || p.body) FROM review r JOIN reply p ON p.review = r.id ORDER BY 1, 2'),
+    ('SELECT r.id, sst2_label(p.body) FROM review r LEFT JOIN reply p ON p.review = r.id ORDER BY 1, 2'),
+    ('SELECT r.id, l FROM review r, LATERAL (SELECT sst2_label(p.body) l FROM reply p WHERE p.review = r.id OFFSET 0) s'),
+    ('SELECT id, sst2_label(body) FROM part'),
+    ('SELECT sst2_label(body) FROM review UNION ALL SELECT sst2_label(body) FROM reply'),
+    ('SELECT sst2_label(body) FROM review EXCEPT SELECT sst2_label(body) FROM reply WHERE review > 200'),
+    ('WITH s AS MATERIALIZED (SELECT sst2_label(body) l FROM review) SELECT count(*), count(DISTINCT l) FROM s'),
+    ('WITH RECURSIVE s (n, l) AS (SELECT 1, sst2_label(''good '' || id) FROM review WHERE id < 9
+      UNION ALL SELECT n + 1, sst2_label(l) FROM s WHERE n < 4) SELECT * FROM s'),
+    ('SELECT sst2_label(body) FROM review TABLESAMPLE BERNOULLI (50) REPEATABLE (1)'),
+    ('SELECT sst2_label(body) FROM review FOR UPDATE')
+) v (statement);
+
+-- filters
+SELECT statement, (compare(statement)).* FROM (VALUES
+    ('SELECT id FROM review WHERE sst2_score(body) > 0.5'),
+    ('SELECT id, sst2_label(body) FROM review WHERE sst2_score(body) > 0.5 AND kind = ''film'''),
+    ('SELECT id, sst2_label(title) FROM review WHERE sst2_score(body) > 0.5'),
+    ('SELECT id FROM review WHERE sst2_score(body) > 0.5 OR id < 20'),
+    ('SELECT id FROM review WHERE NOT sst2_score(body) > 0.5 LIMIT 9'),
+    ('SELECT id FROM review WHERE sst2_label(body) = ANY (ARRAY[''POSITIVE'', kind])'),
+    ('SELECT id FROM review WHERE sst2_label(sst2_label(body)) = sst2_label(body)'),
+    ('SELECT kind, count(*) FROM review GROUP BY kind HAVING sst2_score(min(body)) > 0.1 ORDER BY kind'),
+    ('SELECT r.id FROM review r LEFT JOIN reply p ON p.review = r.id
+      WHERE sst2_label(coalesce(p.body, r.body)) = ''NEGATIVE'' ORDER BY 1'),
+    ('SELECT id FROM review r WHERE EXISTS (SELECT FROM reply WHERE review = r.id AND sst2_score(body) > 0.5)')
+) v (statement);
+
+-- arguments of aggregates
+SELECT statement, (compare(statement)).* FROM (VALUES
+    ('SELECT avg(sst2_score(body)), min(sst2_label(body)), count(sst2_classify(body)) FROM review'),
+    ('SELECT kind, count(*) FILTER (WHERE sst2_label(body) = ''POSITIVE'') FROM review GROUP BY kind ORDER BY kind'),
+    ('SELECT sum(CASE WHEN sst2_label(body) = ''POSITIVE'' THEN 1 ELSE 0 END) FROM review'),
+    ('SELECT string_agg(sst2_label(body), '','' ORDER BY id), count(DISTINCT sst2_score(body)) FROM review'),
+    ('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY sst2_score(body)) FROM review'),
+    ('SELECT kind, title, avg(sst2_score(body)) FROM review GROUP BY CUBE (kind, title) ORDER BY 1, 2'),
+    ('SELECT kind FROM review GROUP BY kind HAVING avg(sst2_score(body)) > 0.4 ORDER BY kind'),
+    ('SELECT count(*) FILTER (WHERE id > 100 AND sst2_label(body) = ''POSITIVE'') FROM review')
+) v (statement);
+
+-- statements that write
+SELECT statement, (compare(statement, 'SELECT * FROM review ORDER BY id')).* FROM (VALUES
+    ('UPDATE review SET title = sst2_label(body), kind = sst2_label(body) RETURNING id'),
+    ('UPDATE review SET (kind, title) = (SELECT max(sst2_label(r.body)), kind FROM reply r WHERE r.review = id) RETURNING id'),
+    ('DELETE FROM review WHERE sst2_label(body) = ''NEGATIVE'' RETURNING id, sst2_score(body)'),
+    ('INSERT INTO review (id, title) SELECT 1000 + id, sst2_label(body) FROM review RETURNING title'),
+    ('INSERT INTO review SELECT id, kind, sst2_label(body) FROM review ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING title')
+) v (statement);
+BEGIN;
+CREATE TABLE made AS SELECT id, sst2_label(body) AS label FROM review;
+COPY (SELECT count(*), bool_and(label = sst2_label(body) OR label IS NULL AND body IS NULL) FROM made JOIN review USING (id)) TO STDOUT;
+ROLLBACK;
+
+-- what must stay as it was
+SELECT statement, (compare(statement)).* FROM (VALUES
+    ('SELECT sst2_label(''good'')'),
+    ('SELECT id FROM review WHERE id = 1'),
+    ('SELECT sst2_label(ARRAY[body]) FROM review'),
+    ('SELECT CASE WHEN id > 10 THEN sst2_label(body) END FROM review'),
+    ('SELECT coalesce(title, sst2_label(body)) FROM review'),
+    ('SELECT id > 10 AND sst2_score(body) > 0.5 FROM review'),
+    ('SELECT count(*) FILTER (WHERE id > 10 AND sst2_score(body) > 0.5) FROM review'),
+    ('SELECT sst2_label((SELECT r.body FROM reply r WHERE r.review = id LIMIT 1)) FROM review'),
+    ('SELECT l.label FROM review, sst2_classify(body) l'),
+    ('SELECT generate_series(1, 2), sst2_label(body) FROM review'),
+    ('SELECT r.id FROM review r JOIN reply p ON p.review = r.id AND sst2_label(p.body || r.body) = r.title')
+) v (statement);
+-- neither a call that is not to be made nor one whose text fails
+SELECT count(CASE WHEN length(body) > 0 THEN sst2_label((1 / length(body))::text) END) FROM (VALUES (''), ('x')) v (body);
+SELECT id FROM review WHERE id = 5 AND sst2_label((1 / (id - 4))::text) <> '' AND sst2_label((1 / (id - 6))::text) <> '';
+
+-- volatile functions are evaluated once for each row that is given out
+CREATE SEQUENCE counter;
+SELECT count(*) FROM (SELECT nextval('counter'), sst2_label(body) FROM review LIMIT 5 OFFSET 2) s;
+SELECT nextval('counter');
+EXPLAIN (COSTS OFF) SELECT sst2_label(body || nextval('counter')) FROM review;
+EXPLAIN (COSTS OFF) SELECT sst2_label(body) FROM review WHERE nextval('counter') > 0;
+
+-- the right to EXECUTE is asked for
+CREATE ROLE regress_distilsst_reader;
+GRANT SELECT ON review TO regress_distilsst_reader;
+REVOKE EXECUTE ON FUNCTION sst2_label(text) FROM PUBLIC;
+SET ROLE regress_distilsst_reader;
+SELECT sst2_score(body) > 2, sst2_label(body) FROM review;
+SELECT count(*) FROM review WHERE sst2_label(body) = '';
+SELECT max(sst2_label(body)) FROM review;
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION sst2_label(text) TO PUBLIC;
+
+-- a leaky function sees permitted rows only
+CREATE FUNCTION leak(text) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS
+    $$ BEGIN RAISE NOTICE 'saw "%"', $1; RETURN true; END $$;
+ALTER TABLE review ENABLE ROW LEVEL SECURITY;
+CREATE POLICY permitted ON review USING (sst2_score(body) > 0.5 AND id < 7);
+SET ROLE regress_distilsst_reader;
+EXPLAIN (COSTS OFF) SELECT id FROM review WHERE leak(body);
+SELECT id, sst2_label(body) FROM review WHERE leak(body);
+RESET ROLE;
+ALTER TABLE review DISABLE ROW LEVEL SECURITY;
+DROP POLICY permitted ON review;
+
+-- a function is known by its symbol: by another name, in another schema, but not with SET or SECURITY DEFINER
+CREATE FUNCTION feeling(text) RETURNS text AS '$libdir/distilsst', 'sst2_label' LANGUAGE C STRICT IMMUTABLE COST 100000;
+CREATE FUNCTION feeling_set(text) RETURNS text AS '$libdir/distilsst', 'sst2_label' LANGUAGE C STRICT IMMUTABLE
+    SET work_mem = '1MB';
+SELECT (compare('SELECT feeling(body) FROM review')).*;
+SELECT (compare('SELECT feeling_set(body) FROM review')).*;
+DROP FUNCTION feeling(text), feeling_set(text);
+CREATE SCHEMA elsewhere;
+ALTER EXTENSION distilsst SET SCHEMA elsewhere;
+SELECT (compare('SELECT elsewhere.sst2_label(body) FROM review')).*;
+ALTER EXTENSION distilsst SET SCHEMA public;
+
+-- cursors: what goes back, or may be updated through, is not batched
+BEGIN;
+DECLARE plain CURSOR FOR SELECT id, sst2_label(body) FROM review ORDER BY id;
+FETCH 3 FROM plain;
+FETCH PRIOR FROM plain;
+DECLARE updatable CURSOR FOR SELECT id, sst2_label(body) FROM review;
+FETCH 2 FROM updatable;
+UPDATE review SET title = 'seen' WHERE CURRENT OF updatable RETURNING id;
+DECLARE batched INSENSITIVE CURSOR FOR SELECT id, sst2_label(body) FROM review WHERE id > 2;
+FETCH 3 FROM batched;
+DECLARE locking CURSOR FOR SELECT id, sst2_label(body) FROM review WHERE id > 2 FOR UPDATE;
+FETCH 3 FROM locking;
+UPDATE review SET title = 'seen' WHERE CURRENT OF locking RETURNING id;
+ROLLBACK;
+
+-- a kept plan follows batch_size
+PREPARE labels (int) AS SELECT count(sst2_label(body)) FROM review WHERE id < $1;
+SET plan_cache_mode = force_generic_plan;
+EXECUTE labels (100);
+SET distilsst.batch_size = 1;
+EXECUTE labels (100);
+SET distilsst.batch_size = 3;
+EXECUTE labels (100);
+RESET distilsst.batch_size;
+RESET plan_cache_mode;
+
+-- parallel workers
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM review WHERE sst2_label(body) = 'POSITIVE';
+SELECT statement, (compare(statement)).* FROM (VALUES
+    ('SELECT count(*) FROM review WHERE sst2_label(body) = ''POSITIVE'''),
+    ('SELECT kind, count(*) FILTER (WHERE sst2_label(body) = ''POSITIVE'') FROM review GROUP BY kind ORDER BY kind'),
+    ('SELECT id, sst2_label(body) FROM review ORDER BY id')
+) v (statement);
+
+DROP TABLE review, reply, part;
+DROP FUNCTION rows_of, compare, explain_analyze, leak;
+DROP SEQUENCE counter;
+DROP SCHEMA elsewhere;
+DROP ROLE regress_distilsst_reader;
