@@ -1,0 +1,66 @@
+# A session that may have no more memory: an error, whatever it wanted the memory for, and the session goes on.
+
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use SstTest;
+use Test::More;
+
+plan skip_all => 'needs /proc and prlimit' if !-r '/proc/self/status' || system('prlimit --version >/dev/null 2>&1') != 0;
+
+my $dir = server_dir();
+my $small = made_model($dir, 'small', '1,32,2,64,16,300,2');
+my $large = made_model($dir, 'large', '1,512,4,1024,4096,2000,2');	# 33 MB to work in, which malloc() maps
+my $session = SstTest::Session->new(model => $large);
+my $query = q(SELECT sst2_logits('a b c'), sst2_label(ARRAY['good', 'bad', 'a']), sst2_tokens('x y z'));
+my $right = $session->query($query);
+
+# The address space that the session may take, in kB. The server's user sets it, by a child of the backend.
+sub limit
+{
+	my ($kb) = @_;
+	my $bytes = $kb ? $kb * 1024 : 'unlimited';
+	$session->query("COPY (SELECT WHERE false) TO PROGRAM 'prlimit --pid \$PPID --as=$bytes:'");
+}
+
+sub address_space
+{
+	my ($kb) = read_file('/proc/' . $session->pid . '/status') =~ /^VmSize:\s+(\d+) kB/m;
+	return $kb;
+}
+
+# From a small model to the large one, with more and more memory for it, until it suffices three times.
+my (%seen, %wrong);
+my $enough = 0;
+my $tried = 0;
+while ($enough < 3 && $tried < 300)
+{
+	$session->query("SET distilsst.model = '$small'; $query");
+	limit(address_space() + 1024 * ++$tried);
+	my $said = $session->try("SET distilsst.model = '$large'; $query");
+	if (my $error = $said->{error})
+	{
+		$seen{ $error->{message} }++;
+		$wrong{ $error->{sqlstate} }++ if $error->{sqlstate} ne '53200';
+		$wrong{'session lost'}++ if !$said->{alive};
+		$enough = 0;
+	}
+	else
+	{
+		$wrong{$_}++ for grep { $_ ne $right } $said->{out};
+		$enough++;
+	}
+	last if !$said->{alive};
+	limit();
+	$wrong{afterwards}++ if $session->query($query) ne $right;
+}
+
+diag "$tried limits: ", join(', ', map { "\"$_\" $seen{$_} times" } sort keys %seen);
+is_deeply(\%wrong, {}, 'an error with SQLSTATE 53200 or the right answer, and the right answer afterwards')
+  or diag explain \%wrong;
+is($enough, 3, 'with enough memory the large model is used');
+ok($seen{'could not map sentiment model "large.dsst": Cannot allocate memory'}, 'one error is that of mapping the model');
+ok($seen{'out of memory'}, 'another that of the memory to work in');
+is($session->query("SELECT pg_backend_pid()"), $session->pid, 'the session is still the same');
+done_testing();
