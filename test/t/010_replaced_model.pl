@@ -84,9 +84,11 @@ CREATE FUNCTION pg_temp.caught() RETURNS text LANGUAGE plpgsql AS
 SELECT pg_temp.with_new() || ' ' || pg_temp.caught()
 SQL
 	uses($session, 'old', 'after both');
-	is($session->query(qq(SELECT (SELECT $text), set_config('distilsst.model', '$file{new}', false) <> '', sst2_logits('a b ' || m)
+	# Call by call: a batch has its texts classified together.
+	is($session->query(qq(SET distilsst.batch_size = 1; SELECT (SELECT $text), set_config('distilsst.model', '$file{new}', false) <> '', sst2_logits('a b ' || m)
 			FROM unnest(ARRAY['c', 'c']) m LIMIT 1)), join('|', (split /\|/, $answer{old})[0], 't', (split /\|/, $answer{new})[0]),
 		'the setting changes within a query');
+	$session->query('RESET distilsst.batch_size');
 
 	# Set, but never used: the session has not left its model.
 	$session->query("SET distilsst.model = '$path'");
@@ -134,7 +136,7 @@ SQL
 	my $scan = 'SELECT sum(sst2_score(body)::numeric) FROM sst_test_texts';
 	my %sum = map { $_ => session($file{$_})->query($scan) } keys %file;
 
-	for my $leader ('on', 'off')
+	for my $leader ('off', 'on')
 	{
 		replace_by('old');
 		my $session = session();
@@ -143,8 +145,10 @@ SQL
 		is($session->query($scan), $sum{old}, 'workers answer as their leader');
 		uses($session, 'old', 'the leader');
 		replace_by('new');
-		my $error = $session->error($scan);
-		error_is($error, '55000', 'sentiment model "live.dsst" has been replaced since this session opened it',
+		my $said = $session->try($scan);
+		# A leader that takes part may have read the table before a worker has started.
+		next if $leader eq 'on' && !$said->{error} && $said->{out} eq $sum{old};
+		error_is($said->{error}, '55000', 'sentiment model "live.dsst" has been replaced since this session opened it',
 			'A parallel worker would use the new model, and the session the old one.',
 			'Connect anew to use the new model, or set max_parallel_workers_per_gather to 0 to go on with the old one.',
 			"a worker does not mix models, leader $leader");
