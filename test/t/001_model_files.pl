@@ -116,44 +116,6 @@ is($session->query('SHOW distilsst.model'), $good, 'and the setting stays');
 	$session->query("SET distilsst.model = '$good'");
 }
 
-# --- Who may choose ---
-
-$session->query('DROP ROLE IF EXISTS sst_test_plain; CREATE ROLE sst_test_plain LOGIN');
-{
-	my $plain = SstTest::Session->new(user => 'sst_test_plain');
-	is($plain->query("SELECT sst2_label('I love it')"), 'POSITIVE', 'a plain role classifies');
-	error_is($plain->error("SET distilsst.model = '$good'"), '42501',
-		'permission denied to set parameter "distilsst.model"', undef, undef, 'a plain role cannot choose the model');
-	is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501', 'a plain role cannot see the setting');
-	is($plain->query(q(SELECT count(*) FROM pg_settings WHERE name = 'distilsst.model')), 0, 'nor in pg_settings');
-	is($plain->query('SELECT name, file IS NULL FROM sst2_model()'), 'starter|t', 'nor the path in sst2_model()');
-	is($witness->query('SELECT file IS NULL FROM sst2_model()'), 'f', 'which a superuser sees');
-
-	# Before the library is loaded anyone may set what will be our parameter.
-	$plain = SstTest::Session->new(user => 'sst_test_plain');
-	$plain->query("SET distilsst.model = '$good'");
-	is($plain->query('SELECT name FROM sst2_model()'), 'starter', 'setting it before the library is loaded does not help');
-
-	$session->query("ALTER ROLE sst_test_plain SET distilsst.model = '$dir/missing.dsst'");
-	$plain = SstTest::Session->new(user => 'sst_test_plain');
-	my $result = $plain->try('SELECT * FROM sst2_model()');
-	error_is($result->{error}, '58P01', 'could not open sentiment model "missing.dsst": No such file or directory',
-		undef, $HINT, 'a plain role is told the name of a missing file only');
-	unlike($result->{said}, qr/\Q$dir\E/, 'and nothing else gives the path away');
-
-	$session->query("ALTER ROLE sst_test_plain SET distilsst.model = '$dir/wrong_magic.dsst'");
-	$plain = SstTest::Session->new(user => 'sst_test_plain');
-	$result = $plain->try(q(SELECT sst2_label('a')));
-	error_is($result->{error}, 'XX001', qq(sentiment model "wrong_magic.dsst" cannot be used: $not_packed),
-		undef, $HINT, 'nor is it told the path of a foreign file');
-
-	$session->query("ALTER ROLE sst_test_plain SET distilsst.model = '$good'");
-	$plain = SstTest::Session->new(user => 'sst_test_plain');
-	is($plain->query("SELECT $text"), $answer, 'but it uses the model that a superuser has chosen for it');
-	is($plain->query('SELECT file IS NULL FROM sst2_model()'), 't', 'without seeing where it is');
-}
-$session->query('DROP ROLE sst_test_plain');
-
 # --- The notice ---
 
 {

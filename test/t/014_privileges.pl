@@ -1,0 +1,189 @@
+# What a plain role may do and see: nothing but its own texts and public facts about the model. SECURITY.md promises it.
+
+use strict;
+use warnings;
+use FindBin;
+use IO::Socket::UNIX;
+use lib $FindBin::RealBin;
+use POSIX qw(mkfifo);
+use SstTest;
+use Test::More;
+
+my $dir = server_dir();
+my $good = made_model($dir, 'good', '1,32,2,64,16,300,2', '--name', 'good');
+my $packed = read_file($good);
+my $boss = SstTest::Session->new;
+my ($version) = $boss->query('SHOW server_version_num');
+my $denied = 'permission denied to set parameter "distilsst.model"';
+
+sub plain { return SstTest::Session->new(user => 'sst_test_plain') }
+
+$boss->query('DROP ROLE IF EXISTS sst_test_plain; CREATE ROLE sst_test_plain LOGIN; SELECT sst2_model()');
+
+# --- Who may choose a model ---
+
+{
+	my $plain = plain();
+	is($plain->query("SELECT sst2_label('I love it')"), 'POSITIVE', 'a plain role classifies');
+	error_is($plain->error("SET distilsst.model = '$good'"), '42501', $denied, undef, undef, 'a plain role cannot choose the model');
+	is($plain->error("ALTER ROLE sst_test_plain SET distilsst.model = '$good'")->{sqlstate}, '42501', 'nor for its next session');
+	is($plain->error("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET distilsst.model = '$good' AS 'SELECT 1'")->{sqlstate},
+		'42501', 'nor for a function');
+	is($plain->query('SELECT name FROM sst2_model()'), 'starter', 'it stays with the default');
+
+	# Before the library is loaded, PostgreSQL lets anyone set what will be our parameter.
+	$plain = plain();
+	$plain->query("SET distilsst.model = '$good'");
+	is_deeply($plain->try('SELECT 1 FROM sst2_model()')->{notices}[0], $denied, 'setting it before the library is loaded');
+	is($plain->query('SELECT name FROM sst2_model()'), 'starter', 'does not help');
+	{
+		local $ENV{PGOPTIONS} = "-c distilsst.model=$good";
+		is(plain()->query('SELECT name FROM sst2_model()'), 'starter', 'nor do PGOPTIONS');
+	}
+
+	$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$good'");
+	is(plain()->query('SELECT name FROM sst2_model()'), 'good', 'a superuser chooses for it');
+	$boss->query('ALTER ROLE sst_test_plain RESET ALL');
+
+	SKIP:
+	{
+		skip 'parameters are granted since PostgreSQL 15', 3 if $version < 150000;
+		$boss->query('GRANT SET ON PARAMETER distilsst.model TO sst_test_plain');
+		$plain = plain();
+		is($plain->query("SET distilsst.model = '$good'; SELECT name FROM sst2_model()"), 'good', 'or lets it choose');
+		is($plain->query('SELECT file IS NULL FROM sst2_model()'), 't', 'which shows it no more');
+		is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501', 'not even the setting');
+		$boss->query('REVOKE SET ON PARAMETER distilsst.model FROM sst_test_plain');
+	}
+}
+
+# --- What the setting shows ---
+
+{
+	my $plain = plain();
+	$plain->query("SELECT sst2_label('a')");
+	is($plain->error($_)->{sqlstate}, '42501', "$_ is not for a plain role")
+	  for 'SHOW distilsst.model', q(SELECT current_setting('distilsst.model'));
+	is($plain->query(q(SELECT count(*) FROM pg_settings WHERE name = 'distilsst.model')), 0, 'nor is it in pg_settings');
+	unlike($plain->query('SHOW ALL'), qr/distilsst\.model/, 'nor in SHOW ALL');
+	is($plain->query('SELECT file IS NULL FROM sst2_model()'), 't', 'nor the path in sst2_model()');
+	is($boss->query('SELECT file IS NULL FROM sst2_model()'), 'f', 'which a superuser sees');
+
+	# Until the library is loaded the setting is any custom setting; loading it with the session closes the gap.
+	$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$good'");
+	is(plain()->query('SHOW distilsst.model'), $good, 'before the library is loaded PostgreSQL shows it to everyone');
+	$boss->query("ALTER ROLE sst_test_plain SET session_preload_libraries = 'distilsst'");
+	$plain = plain();
+	is($plain->error($_)->{sqlstate}, '42501', "with session_preload_libraries nobody sees it from the start: $_")
+	  for 'SHOW distilsst.model', "SET distilsst.model = '$good'";
+	$boss->query('ALTER ROLE sst_test_plain RESET ALL');
+}
+
+# --- What errors show ---
+
+my $secret = "root:x:0:0:TOPSECRET\n" x 200;
+mkfifo("$dir/pipe.dsst", 0644) or die "mkfifo: $!";
+my $socket = IO::Socket::UNIX->new(Local => "$dir/socket.dsst", Listen => 1) or die "socket: $!";
+chmod 0666, "$dir/socket.dsst";
+chmod 0, write_file("$dir/closed.dsst", $packed);
+symlink "$dir/loop.dsst", "$dir/loop.dsst";
+symlink "$dir/nowhere.dsst", "$dir/dangling.dsst";
+my $damaged = $packed;
+substr($damaged, -64, 1) ^= "\1";
+my %sqlstate = (
+	"$dir/missing.dsst" => '58P01',
+	"$dir/missing/model.dsst" => '58P01',
+	"$dir/dangling.dsst" => '58P01',
+	"$good/model.dsst" => '42809',
+	"$dir/loop.dsst" => 'XX000',
+	"$dir/socket.dsst" => 'XX000',
+	$dir => '42809',
+	"$dir/pipe.dsst" => '42809',
+	'/dev/null' => '42809',
+	"$dir/closed.dsst" => '42501',
+	'/etc/passwd' => 'XX001',
+	write_file("$dir/empty.dsst", '') => '42809',
+	write_file("$dir/secret.dsst", $secret) => 'XX001',
+	write_file("$dir/magic.dsst", substr($packed, 0, 8) . $secret) => 'XX001',
+	write_file("$dir/header.dsst", substr($packed, 0, 24) . $secret . substr($packed, 24 + length $secret)) => 'XX001',
+	write_file("$dir/damaged.dsst", $damaged) => 'XX001',
+	write_file("$dir/truncated.dsst", substr($packed, 0, -1)) => 'XX001',
+);
+my @calls = map { "SELECT $_;\n" } q(sst2_label('my text')), q(sst2_score('my text')), q(sst2_classify('my text')),
+  q(sst2_logits('my text')), q(sst2_label(ARRAY['my text'])), q(sst2_score(ARRAY['my text'])), q(sst2_logits(ARRAY['my text'])),
+  'sst2_logits(ARRAY[1, 2])', q(sst2_tokens('my text')), q(sst2_token_ids('my text')), q(sst2_token_count('my text')),
+  'sst2_model()', 'sst2_selftest()';
+
+for my $path (sort keys %sqlstate)
+{
+	$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$path'");
+	my $said = plain()->try(join '', @calls)->{said};
+	my ($name) = $path =~ m{([^/]+)$};
+	is(join(' ', $said =~ /ERROR:  (\w+)/g), join(' ', ($sqlstate{$path}) x @calls), "$name: every call is refused");
+	is(scalar(() = $said =~ /sentiment model "\Q$name\E"/g), scalar @calls, 'by the name of the model');
+	unlike($said, qr{/|DETAIL|CONTEXT|TOPSECRET|my text}, 'and nothing else');
+}
+
+$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$dir/secret.dsst'");
+{
+	my $plain = plain();
+	my $not_packed = 'sentiment model "secret.dsst" cannot be used: it is not a packed model';
+	$boss->query("SET distilsst.model = '$dir/secret.dsst'");
+	error_is($boss->error(q(SELECT sst2_label('a'))), 'XX001', $not_packed, qq(The file is "$dir/secret.dsst".), $HINT,
+		'a superuser sees the path');
+	like($boss->query(q(SELECT pg_read_file(current_setting('data_directory') || '/../log'))),
+		qr/sst_test_plain|DETAIL:  The file is "\Q$dir\E\/missing\.dsst"/, 'and so does who reads the log');
+	error_is($boss->error(q(SET ROLE sst_test_plain; SELECT sst2_label('a'))), 'XX001', $not_packed, undef, $HINT,
+		'a superuser who has become a plain role does not');
+	$boss->query('RESET ROLE');
+
+	# Neither side of a SECURITY DEFINER function sees what the other may not.
+	$boss->query(<<'SQL');
+CREATE SCHEMA sst_test AUTHORIZATION sst_test_plain;
+GRANT USAGE ON SCHEMA sst_test TO PUBLIC;
+CREATE FUNCTION sst_test.of_boss() RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
+	$$ BEGIN RETURN sst2_label('a'); END $$;
+SET ROLE sst_test_plain;
+CREATE FUNCTION sst_test.of_plain() RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS
+	$$ DECLARE detail text; BEGIN RETURN sst2_label('a');
+	EXCEPTION WHEN data_corrupted THEN GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL; RETURN 'detail: ' || detail; END $$;
+RESET ROLE;
+SQL
+	error_is($plain->error('SELECT sst_test.of_boss()'), 'XX001', $not_packed, undef, $HINT,
+		'a plain role that calls the function of a superuser');
+	is($boss->query('SELECT sst_test.of_plain()'), 'detail: ', 'a superuser who calls the function of a plain role');
+	$boss->query('RESET distilsst.model; DROP SCHEMA sst_test CASCADE');
+}
+
+# --- The extension itself ---
+
+is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc '
+	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst')))),
+	'13|f|f|0', 'functions run with the rights of their caller, who may be anyone');
+{
+	my $database = $boss->query('CREATE DATABASE sst_test_extension; GRANT ALL ON DATABASE sst_test_extension TO sst_test_plain');
+	my $plain = SstTest::Session->new(user => 'sst_test_plain', db => 'sst_test_extension');
+	is($plain->error('CREATE EXTENSION distilsst')->{sqlstate}, '42501', 'a plain role cannot create the extension');
+
+	# What lies in the schema, or in the search path, is not taken for what the script means.
+	my $owner = SstTest::Session->new(db => 'sst_test_extension');
+	$owner->query(<<'SQL');
+CREATE SCHEMA sst_test;
+CREATE DOMAIN sst_test.text AS int; CREATE DOMAIN sst_test.real AS int; CREATE DOMAIN sst_test.float4 AS int;
+CREATE DOMAIN sst_test.bool AS int; CREATE DOMAIN sst_test.int4 AS int; CREATE DOMAIN sst_test.record AS int;
+SET search_path = sst_test, pg_catalog;
+CREATE EXTENSION distilsst SCHEMA sst_test;
+SQL
+	is($owner->query(q(SELECT count(*) FROM pg_depend WHERE classid = 'pg_proc'::regclass AND refclassid = 'pg_type'::regclass)), 0,
+		'the script means the types of pg_catalog');
+	$owner->query(q(DROP EXTENSION distilsst;
+		CREATE FUNCTION sst_test.sst2_score(pg_catalog.text) RETURNS float4 LANGUAGE sql AS 'SELECT 1'));
+	is($owner->error('CREATE EXTENSION distilsst SCHEMA sst_test')->{sqlstate}, '42723',
+		'a function that is there already is not taken over');
+	undef $owner;
+	undef $plain;
+	$boss->query('DROP DATABASE sst_test_extension');
+}
+
+$boss->query('DROP ROLE sst_test_plain');
+done_testing();
