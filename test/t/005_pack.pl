@@ -146,16 +146,18 @@ my %good = read_folder(made_folder("$dir/good", '1,32,2,64,16,300,2'));
 
 sub fingerprint
 {
-	my (%sha256) = @_;
+	my ($precision, %sha256) = @_;
 	return sha256_hex(join('', map { "$_ $sha256{$_}\n" } 'config.json', 'model.safetensors', 'vocab.txt')
-		  . "precision fp32\n");
+		  . "precision $precision\n");
 }
 {
 	my ($official) = read_file("$ROOT/src/selftest.c") =~ /#define OFFICIAL_FP32 "(\w+)"/;
 	my %sha256 = reverse read_file("$ROOT/tools/model.sha256") =~ /^(\w+)  (\S+)$/mg;
-	is($official, fingerprint(%sha256), 'sst2_selftest() knows the fingerprint of the official files');
-	is(sql_in_model(pack_model("$dir/good", "$dir/good.dsst"), 'SELECT fingerprint FROM sst2_model()'),
-		fingerprint(map { $_ => sha256_hex($good{$_}) } keys %good), 'a packed file has the fingerprint of its sources');
+	is($official, fingerprint('fp32', %sha256), 'sst2_selftest() knows the fingerprint of the official files');
+	is(sql_in_model(pack_model("$dir/good", "$dir/$_.dsst", '--precision', $_), 'SELECT fingerprint FROM sst2_model()'),
+		fingerprint($_, map { $_ => sha256_hex($good{$_}) } keys %good),
+		"a packed file has the fingerprint of its sources and of $_") for 'fp32', 'int8';
+	rename "$dir/fp32.dsst", "$dir/good.dsst" or die $!;
 }
 
 # --- What is refused ---
