@@ -134,6 +134,10 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT count(*) FILTER (WHERE id > 100 AND sst2_label(body) = ''POSITIVE'') FROM review')
 ) v (statement);
 
+-- a window's run condition refers to the target list as it is
+SELECT rows, same FROM compare($$ SELECT * FROM (SELECT sst2_label(body), rank() OVER (PARTITION BY kind ORDER BY id) n
+    FROM review) s WHERE n < 3 ORDER BY n $$);
+
 -- statements that write
 SELECT statement, (compare(statement, 'SELECT * FROM review ORDER BY id')).* FROM (VALUES
     ('UPDATE review SET title = sst2_label(body), kind = sst2_label(body) RETURNING id'),
@@ -244,6 +248,9 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT kind, count(*) FILTER (WHERE sst2_label(body) = ''POSITIVE'') FROM review GROUP BY kind ORDER BY kind'),
     ('SELECT id, sst2_label(body) FROM review ORDER BY id')
 ) v (statement);
+
+SET parallel_leader_participation = off;
+SELECT line FROM explain_analyze($$ SELECT max(sst2_score(body)) FROM review $$) line WHERE line ~ 'Texts Classified';
 
 DROP TABLE review, reply, part;
 DROP FUNCTION rows_of, compare, explain_analyze, leak;

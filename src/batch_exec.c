@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
+#include "access/parallel.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -28,6 +29,13 @@ typedef struct batch_call
     TupleDesc   row;            /* of sst2_classify */
 } batch_call;
 
+/* What each worker has classified. */
+typedef struct shared_usage
+{
+    int         workers;
+    ClassifyUsage worker[FLEXIBLE_ARRAY_MEMBER];
+} shared_usage;
+
 typedef struct BatchState
 {
     CustomScanState css;        /* its scan tuple is the widened row */
@@ -47,7 +55,9 @@ typedef struct BatchState
     int         rows;           /* in the batch */
     int         next;           /* to be given out */
     bool        finished;       /* the child has no more */
-    ClassifyUsage usage;
+    ClassifyUsage own_usage;    /* and, when they are done, of the workers */
+    ClassifyUsage *usage;       /* where this process counts */
+    shared_usage *shared;       /* the leader's, while there are workers */
 } BatchState;
 
 static const CustomExecMethods batch_exec_methods;
@@ -158,7 +168,7 @@ classify_texts(BatchState *b)
             answers[i].reading = classify_add_text(b->text_value[i].value, its_logits);
     }
     classify_flush();
-    classify_usage_add(&b->usage, &classify_usage, &before);
+    classify_usage_add(b->usage, &classify_usage, &before);
     return answers;
 }
 
@@ -241,6 +251,7 @@ begin_batch(CustomScanState *css, EState *estate, int eflags)
     outerPlanState(b) = ExecInitNode(outerPlan(plan), estate, eflags);
     b->child_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(outerPlanState(b)), &TTSOpsMinimalTuple);
     b->context = AllocSetContextCreate(CurrentMemoryContext, "SstBatch", ALLOCSET_DEFAULT_SIZES);
+    b->usage = &b->own_usage;
     b->want = 1;
     b->width = list_length(plan->custom_scan_tlist);
     b->call = palloc(b->width * sizeof(batch_call));
@@ -301,10 +312,49 @@ end_batch(CustomScanState *css)
     ExecEndNode(outerPlanState(css));
 }
 
+/* ---- what happened --------------------------------------------------------------------------- */
+
+static Size
+estimate_shared(CustomScanState *css, ParallelContext *pcxt)
+{
+    return offsetof(shared_usage, worker) + pcxt->nworkers * sizeof(ClassifyUsage);
+}
+
+static void
+initialize_shared(CustomScanState *css, ParallelContext *pcxt, void *memory)
+{
+    BatchState *b = (BatchState *) css;
+
+    b->shared = memory;
+    memset(b->shared, 0, estimate_shared(css, pcxt));
+    b->shared->workers = pcxt->nworkers;
+}
+
+static void
+initialize_worker(CustomScanState *css, shm_toc *toc, void *memory)
+{
+    ((BatchState *) css)->usage = &((shared_usage *) memory)->worker[ParallelWorkerNumber];
+}
+
+/* The leader's: the workers have ended, or are about to because no more rows are wanted. */
+static void
+shutdown_batch(CustomScanState *css)
+{
+    const ClassifyUsage none = {0};
+    BatchState *b = (BatchState *) css;
+
+    if (!b->shared)
+        return;
+    for (int i = 0; i < b->shared->workers; i++)
+        classify_usage_add(&b->own_usage, &b->shared->worker[i], &none);
+    b->shared = NULL;
+}
+
 static void
 explain_batch(CustomScanState *css, List *ancestors, ExplainState *es)
 {
     BatchState *b = (BatchState *) css;
+    const ClassifyUsage *usage = &b->own_usage;
     List       *context = set_deparse_context_plan(es->deparse_cxt, css->ss.ps.plan, ancestors);
     bool        prefix = list_length(es->rtable) > 1 || es->verbose;
     List       *texts = NIL;
@@ -315,13 +365,13 @@ explain_batch(CustomScanState *css, List *ancestors, ExplainState *es)
     ExplainPropertyList("Text", texts, es);
     if (!es->analyze)
         return;
-    ExplainPropertyInteger("Texts Classified", NULL, b->usage.texts, es);
-    ExplainPropertyInteger("Distinct Texts", NULL, b->usage.distinct, es);
-    ExplainPropertyInteger("Truncated Texts", NULL, b->usage.truncated, es);
-    ExplainPropertyInteger("Batches", NULL, b->usage.batches, es);
-    ExplainPropertyInteger("Tokens", NULL, b->usage.tokens, es);
+    ExplainPropertyInteger("Texts Classified", NULL, usage->texts, es);
+    ExplainPropertyInteger("Distinct Texts", NULL, usage->distinct, es);
+    ExplainPropertyInteger("Truncated Texts", NULL, usage->truncated, es);
+    ExplainPropertyInteger("Batches", NULL, usage->batches, es);
+    ExplainPropertyInteger("Tokens", NULL, usage->tokens, es);
     if (es->timing)
-        ExplainPropertyFloat("Time in Model", "ms", b->usage.milliseconds, 3, es);
+        ExplainPropertyFloat("Time in Model", "ms", usage->milliseconds, 3, es);
 }
 
 static const CustomExecMethods batch_exec_methods = {
@@ -330,6 +380,10 @@ static const CustomExecMethods batch_exec_methods = {
     .ExecCustomScan = exec_batch,
     .EndCustomScan = end_batch,
     .ReScanCustomScan = rescan_batch,
+    .EstimateDSMCustomScan = estimate_shared,
+    .InitializeDSMCustomScan = initialize_shared,
+    .InitializeWorkerCustomScan = initialize_worker,
+    .ShutdownCustomScan = shutdown_batch,
     .ExplainCustomScan = explain_batch
 };
 

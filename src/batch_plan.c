@@ -35,8 +35,12 @@ int         sst_batch_size;
 static const BatchFunction *known_functions;
 static planner_hook_type previous_planner;
 
-/* Of the nodes in the plan at hand. The planner's own ids are not negative, ours are. */
-static int  last_node_id;
+/* The plan at hand. */
+static struct
+{
+    int         last_node_id;   /* the planner's own ids are not negative, ours are */
+    bool        in_worker;      /* below Gather */
+}           rewriting;
 
 /* What becomes of expressions: the calls and columns of the widened row, in its order. */
 typedef struct widening
@@ -245,8 +249,9 @@ make_batch(Plan *like, Plan *child, List *row, List *targetlist, List *qual)
 
     batch->scan.plan = *like;
     batch->scan.plan.type = T_CustomScan;
-    batch->scan.plan.plan_node_id = --last_node_id;
-    batch->scan.plan.parallel_aware = false;
+    batch->scan.plan.plan_node_id = --rewriting.last_node_id;
+    /* so that workers can tell what they have classified */
+    batch->scan.plan.parallel_aware = rewriting.in_worker;
     batch->scan.plan.initPlan = NIL;
     batch->scan.plan.lefttree = child;
     batch->scan.plan.righttree = NULL;
@@ -509,6 +514,13 @@ rewrite(Plan *plan)
     if (plan == NULL || IsA(plan, CustomScan) || IsA(plan, ForeignScan))
         return plan;
     check_stack_depth();
+    if (IsA(plan, Gather) || IsA(plan, GatherMerge))
+    {
+        rewriting.in_worker = true;
+        plan->lefttree = rewrite(plan->lefttree);
+        rewriting.in_worker = false;
+        return plan;
+    }
     plan->lefttree = rewrite(plan->lefttree);
     /* the inner side of a merge join may have to go back to a mark, which Sort and Material can always do */
     if (plan->righttree && (!IsA(plan, MergeJoin) || IsA(plan->righttree, Sort) || IsA(plan->righttree, Material)))
@@ -560,7 +572,8 @@ batch_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 
     if (sst_batch_size > 1 && !keeps_its_plan(stmt, cursor_options))
     {
-        last_node_id = 0;
+        rewriting.last_node_id = 0;
+        rewriting.in_worker = false;
         stmt->planTree = rewrite(stmt->planTree);
         rewrite_list(stmt->subplans);
     }
