@@ -119,7 +119,8 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT kind, count(*) FROM review GROUP BY kind HAVING sst2_score(min(body)) > 0.1 ORDER BY kind'),
     ('SELECT r.id FROM review r LEFT JOIN reply p ON p.review = r.id
       WHERE sst2_label(coalesce(p.body, r.body)) = ''NEGATIVE'' ORDER BY 1'),
-    ('SELECT id FROM review r WHERE EXISTS (SELECT FROM reply WHERE review = r.id AND sst2_score(body) > 0.5)')
+    ('SELECT id FROM review r WHERE EXISTS (SELECT FROM reply WHERE review = r.id AND sst2_score(body) > 0.5)'),
+    ('SELECT id FROM review r WHERE EXISTS (SELECT FROM reply WHERE review > r.id AND sst2_score(body) > 0.5 OFFSET 0)')
 ) v (statement);
 
 -- arguments of aggregates
@@ -137,6 +138,21 @@ SELECT statement, (compare(statement)).* FROM (VALUES
 -- a window's run condition refers to the target list as it is
 SELECT rows, same FROM compare($$ SELECT * FROM (SELECT sst2_label(body), rank() OVER (PARTITION BY kind ORDER BY id) n
     FROM review) s WHERE n < 3 ORDER BY n $$);
+
+-- the inner side of a merge join must be able to go back to a mark
+CREATE INDEX ON reply (review);
+SET enable_hashjoin = off;
+SET enable_nestloop = off;
+SET enable_seqscan = off;
+SET enable_sort = off;
+SET enable_material = off;
+SELECT (compare($$ SELECT r.id, label FROM review r LEFT JOIN (SELECT review, coalesce(sst2_label(body), 'none') AS label
+    FROM reply) s ON review = r.id ORDER BY r.id $$)).*;
+RESET enable_hashjoin;
+RESET enable_nestloop;
+RESET enable_seqscan;
+RESET enable_sort;
+RESET enable_material;
 
 -- statements that write
 SELECT statement, (compare(statement, 'SELECT * FROM review ORDER BY id')).* FROM (VALUES

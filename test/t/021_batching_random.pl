@@ -29,6 +29,7 @@ CREATE INDEX ON sst_t (sst2_score(a));
 CREATE TABLE sst_u (id int, k int, a text, b text);
 INSERT INTO sst_u SELECT n * 2, n % 3, 'x ' || n % 5, CASE WHEN n % 4 > 0 THEN repeat('long ', n * 3) END
 	FROM generate_series(1, 25) n;
+CREATE INDEX ON sst_u (id);
 CREATE TABLE sst_p (id int, k int, a text, b text) PARTITION BY LIST (k);
 CREATE TABLE sst_p0 PARTITION OF sst_p FOR VALUES IN (0, 1);
 CREATE TABLE sst_p1 PARTITION OF sst_p FOR VALUES IN (2, 3, NULL);
@@ -102,7 +103,10 @@ sub bool_expr
 		sub { 'NOT ' . bool_expr($depth - 1, @columns) },
 		sub { text_expr($depth - 1, @columns) . ' IS NOT NULL' },
 		sub { int_expr($depth - 1, @columns) . ' <> ' . int_expr($depth - 1, @columns) },
-		sub { 'EXISTS (SELECT FROM sst_u u WHERE u.id = ' . column('int', @columns) . ' AND sst2_score(u.a) > 0.4)' },
+		sub {
+			'EXISTS (SELECT FROM sst_u u WHERE u.id ' . one_of('=', '>') . column('int', @columns)
+			  . ' AND sst2_score(u.a) > 0.4' . one_of('', ' OFFSET 0') . ')';
+		},
 		sub { text_expr(0, @columns) . ' IN (SELECT sst2_label(u.a) FROM sst_u u UNION ALL SELECT u.a FROM sst_u u)' },
 	)->();
 }
@@ -123,6 +127,13 @@ sub any_expr
 
 # --- Random queries. Each gives its text and its columns ---
 
+# A subquery whose calls stay below an outer join.
+sub joined_calls
+{
+	my ($alias, $table) = (alias(), one_of('sst_t', 'sst_u'));
+	return ("(SELECT id, coalesce(sst2_label(a), b) AS c FROM $table) $alias", ["$alias.id", 'int'], ["$alias.c", 'text']);
+}
+
 # What stands in FROM: its text and columns.
 sub from_item
 {
@@ -138,7 +149,7 @@ sub from_item
 		},
 		sub {
 			my ($left, @left) = from_item($depth - 1);
-			my ($right, @right) = from_item($depth - 1);
+			my ($right, @right) = chance(0.5) ? from_item($depth - 1) : joined_calls();
 			my $on = column('int', @left) . ' = ' . column('int', @right);
 			$on .= ' AND ' . bool_expr(1, @left, @right) if chance(0.3);
 			# FULL JOIN needs a condition that can be merged
@@ -149,6 +160,13 @@ sub from_item
 			my ($left, @left) = from_item(0);
 			my ($query, @inner) = select_query($depth - 1, @left);
 			return ("$left, LATERAL ($query) $alias", @left, map { ["$alias.$_->[0]", $_->[1]] } @inner);
+		},
+		sub {
+			my ($table, @columns) = from_item(0);
+			my $label = 'sst2_label(' . text_expr(1, @columns) . ')';
+			my $n = one_of('rank()', 'row_number()', 'count(*)');
+			return ("(SELECT c, n::int FROM (SELECT $label AS c, $n OVER (PARTITION BY k ORDER BY id) AS n FROM $table) w"
+				  . " WHERE n < 4) $alias", ["$alias.c", 'text'], ["$alias.n", 'int']);
 		},
 		sub { return ("(VALUES ('v 1', 1), (NULL, 2), ('v 3', 3)) $alias (v, n)", ["$alias.v", 'text'], ["$alias.n", 'int']) },
 		sub { return ("unnest(ARRAY['w 1', NULL, 'w 2']) $alias (w)", ["$alias.w", 'text']) },
@@ -284,9 +302,10 @@ sub statement
 
 sub settings
 {
-	my @off = grep { chance(0.2) } map { "enable_$_" }
-	  qw(hashjoin mergejoin nestloop seqscan indexscan indexonlyscan bitmapscan hashagg sort material);
-	my %set = ((map { $_ => 'off' } @off), 'jit' => 'off', 'plan_cache_mode' => one_of(qw(auto force_generic_plan)));
+	my @off = grep { chance(0.2) } qw(hashjoin mergejoin nestloop seqscan indexscan indexonlyscan bitmapscan hashagg sort material);
+	# joins over indexes
+	@off = ('hashjoin', one_of('nestloop', 'mergejoin'), 'seqscan', 'bitmapscan', 'sort', 'material') if chance(0.2);
+	my %set = ((map { ("enable_$_" => 'off') } @off), 'jit' => 'off', 'plan_cache_mode' => one_of(qw(auto force_generic_plan)));
 	$set{work_mem} = '64kB' if chance(0.2);
 	if (chance(0.15))
 	{
