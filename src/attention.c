@@ -19,19 +19,24 @@ sst_attention_scratch(const sst_shape *shape)
     return tokens * (1 + width) + sst_round_up(width) * (1 + tokens) + QUERY_BLOCK * tokens;
 }
 
-/* Panels [1 + width][16 tokens] of k [tokens][ldk]: bias 0; tokens beyond the last are 0. */
+/*
+ * Panels [1 + width][16 tokens] of k [tokens][ldk]: bias 0. Beyond the last token comes the last again: softmax
+ * drops those scores, and 16 moves without a test are fast.
+ */
 static void
 pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels)
 {
     for (size_t first = 0; first < tokens; first += SST_LANES)
     {
-        size_t      count = tokens - first < SST_LANES ? tokens - first : SST_LANES;
+        const float *row[SST_LANES];
 
-        memset(panels, 0, (count < SST_LANES ? 1 + width : 1) * SST_LANES * sizeof(float));
+        for (size_t t = 0; t < SST_LANES; t++)
+            row[t] = k + (first + t < tokens ? first + t : tokens - 1) * ldk;
+        memset(panels, 0, SST_LANES * sizeof(float));
         panels += SST_LANES;
         for (size_t i = 0; i < width; i++, panels += SST_LANES)
-            for (size_t t = 0; t < count; t++)
-                panels[t] = k[(first + t) * ldk + i];
+            SST_UNROLL for (size_t t = 0; t < SST_LANES; t++)
+                panels[t] = row[t][i];
     }
 }
 

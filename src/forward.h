@@ -15,14 +15,17 @@ extern void sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, siz
                      sst_epilogue epilogue, const sst_tick *tick);
 
 /* Rows of int8 inputs that stay in the L2 cache: what sst_quantize and sst_gemm_s8 should be given at once, at most. */
-extern size_t sst_s8_block(size_t in);
+extern size_t sst_s8_block(const sst_kernels *kernels, size_t in);
 
-/* x [rows][in] in bytes, in rounded up to 4 times rows of them, in the tiles that sst_gemm_s8 takes; scales [rows]. */
-extern void sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in, uint8_t *bytes,
+/*
+ * x [rows][in] in 8 bits, in rounded up to 4 times rows of values of 2 bytes at most, in the tiles that sst_gemm_s8 takes;
+ * scales [rows].
+ */
+extern void sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in, void *values,
                          sst_row_scale *scales);
 
 /* As sst_gemm, from what sst_quantize made of as many rows, and int8 panels. */
-extern void sst_gemm_s8(const sst_kernels *kernels, const uint8_t *x, const sst_row_scale *scales, size_t rows,
+extern void sst_gemm_s8(const sst_kernels *kernels, const void *x, const sst_row_scale *scales, size_t rows,
                         const sst_s8_panel *panels, size_t in, size_t out, float *y, size_t ldy,
                         sst_epilogue epilogue, const sst_tick *tick);
 

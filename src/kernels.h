@@ -16,8 +16,7 @@
 typedef enum sst_epilogue
 {
     SST_STORE,                  /* y = sum */
-    SST_ADD,                    /* y = y + sum: the residual */
-    SST_GELU                    /* y = gelu(sum), gelu(x) = x (1 + erf(x / sqrt 2)) / 2 */
+    SST_ADD                     /* y = y + sum: the residual */
 } sst_epilogue;
 
 /* A row of activations in 8 bits: x = scale * (u - zero), u 0..255. */
@@ -58,6 +57,7 @@ struct sst_kernels
     const char *name;
     sst_tile    f32;            /* of gemm_f32 */
     sst_tile    s8;             /* of gemm_s8 */
+    size_t      s8_value_bytes; /* of a quantized activation: 1, or 2 where products are of 16 bits */
 
     /*
      * y [rows][panels * 16] from x [rows][k], both with leading dimensions, and panels of [1+k][16] one after the other.
@@ -68,21 +68,24 @@ struct sst_kernels
                              const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
     /*
-     * x [n] in bytes and their scale: the row's range, 0 included, in 255 steps. Each 4 bytes begin stride after
-     * the last 4.
+     * x [n] in 8 bits and their scale: the row's range, 0 included, in 255 steps. Each 4 of the values begin stride
+     * values after the last 4.
      */
-    void        (*quantize) (const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row);
+    void        (*quantize) (const float *x, size_t n, void *values, size_t stride, sst_row_scale *row);
 
     /*
      * As gemm_f32, from rows that quantize made, [ceil(k/4)][rows][4], and panels that begin with sst_s8_panel. The
      * products are summed exactly, in 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column
      * scale, bias).
      */
-    void        (*gemm_s8) (int rows, int panels, const uint8_t *x, const sst_row_scale *scales, const void *w,
+    void        (*gemm_s8) (int rows, int panels, const void *x, const sst_row_scale *scales, const void *w,
                             size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
     /* Layer norm of x [n] in place, eps 1e-12 inside the root. */
     void        (*layer_norm) (float *x, const float *weight, const float *bias, size_t n);
+
+    /* gelu(x) = x (1 + erf(x / sqrt 2)) / 2 of x [n] in place. */
+    void        (*gelu) (float *x, size_t n);
 
     /* Softmax of x [n] in place. x must have room for n rounded up to 16; what lies behind n is lost. */
     void        (*softmax) (float *x, size_t n);

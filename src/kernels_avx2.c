@@ -12,11 +12,19 @@
 #endif
 #include <immintrin.h>
 
+#define SST_PREFETCH 2048
+
 typedef struct
 {
     __m256      lo,
                 hi;
 } v16;
+
+typedef struct
+{
+    __m256i     lo,
+                hi;
+} v16i;
 
 static inline v16
 v16_load(const float *p)
@@ -65,23 +73,36 @@ v16_scale(v16 p, v16 t)
     return (v16) {scale_half(p.lo, t.lo), scale_half(p.hi, t.hi)};
 }
 
-static inline v16
-v16_from_s32(const int32_t *p)
+static inline __m256
+from_half(__m256i sums, int32_t zero, const int32_t *column_sums)
 {
-    return (v16) {_mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *) p)),
-        _mm256_cvtepi32_ps(_mm256_loadu_si256((const __m256i *) (p + 8)))};
+    __m256i     shift = _mm256_mullo_epi32(_mm256_set1_epi32(zero), _mm256_loadu_si256((const __m256i *) column_sums));
+
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(sums, shift));
 }
 
-static inline void
-v16_store_low_bytes(uint8_t *p, v16 v)
+static inline v16
+v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums)
 {
-    const __m256i low = _mm256_set1_epi32(0xff);
+    return (v16) {from_half(sums.lo, zero, column_sums), from_half(sums.hi, zero, column_sums + 8)};
+}
+
+static inline v16i
+v16i_join(__m256i lo, __m256i hi)
+{
+    return (v16i) {lo, hi};
+}
+
+#include "s8_avx2.h"
+
+static inline void
+v16_store_values(s8_value *p, v16 v)
+{
+    const __m256i low = _mm256_set1_epi32(0xffff);
     __m256i     words = _mm256_packus_epi32(_mm256_and_si256(_mm256_castps_si256(v.lo), low),
                                             _mm256_and_si256(_mm256_castps_si256(v.hi), low));
 
-    words = _mm256_permute4x64_epi64(words, 0xd8);
-    _mm_storeu_si128((__m128i *) p, _mm_packus_epi16(_mm256_castsi256_si128(words),
-                                                     _mm256_extracti128_si256(words, 1)));
+    _mm256_storeu_si256((__m256i *) p, _mm256_permute4x64_epi64(words, 0xd8));
 }
 
 #define SST_KERNELS sst_kernels_avx2
@@ -89,8 +110,6 @@ v16_store_low_bytes(uint8_t *p, v16 v)
 #define SST_ISA_NAME "avx2"
 #define SST_TILE_ROWS 6
 #define SST_TILE_PANELS 1
-#define SST_PREFETCH 2048
-#include "s8_avx2.h"
 #include "kernels_tmpl.h"
 
 #if defined(__clang__)

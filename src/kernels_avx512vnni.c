@@ -19,15 +19,20 @@
 #define SST_ISA_NAME "avx512vnni"
 #define SST_S8_ROWS 6           /* 12 sums: more rows were slower */
 #define SST_S8_PANELS 2
-#define SST_S8_OFFSET 0
+
+typedef uint8_t s8_value;
+
+static inline void
+v16_store_values(s8_value *p, v16 v)
+{
+    _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
+}
 
 /* See kernels_c.c. vpdpbusd sums the four products of each column's quad exactly. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
+s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
+        const char *ahead, v16i sum[][SST_S8_PANELS])
 {
-    __m512i     sum[SST_S8_ROWS][SST_S8_PANELS];
-
     SST_UNROLL for (int r = 0; r < rows; r++)
         SST_UNROLL for (int p = 0; p < panels; p++)
             sum[r][p] = _mm512_setzero_si512();
@@ -52,9 +57,6 @@ s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_
                 sum[r][p] = _mm512_dpbusd_epi32(sum[r][p], a, weights[p]);
         }
     }
-    SST_UNROLL for (int r = 0; r < rows; r++)
-        SST_UNROLL for (int p = 0; p < panels; p++)
-            _mm512_storeu_si512(sums[r][p], sum[r][p]);
 }
 
 #include "kernels_tmpl.h"

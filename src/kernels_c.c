@@ -12,6 +12,13 @@ typedef struct
     float       f[SST_LANES];
 } v16;
 
+typedef struct
+{
+    int32_t     s[SST_LANES];
+} v16i;
+
+typedef uint8_t s8_value;
+
 #define LANES_OF(name, ...) \
     static inline v16 name { v16 v; for (int i = 0; i < SST_LANES; i++) v.f[i] = __VA_ARGS__; return v; }
 
@@ -85,17 +92,18 @@ scale_lane(float p, float t)
 
 LANES_OF(v16_scale(v16 p, v16 t), scale_lane(p.f[i], t.f[i]))
 
-LANES_OF(v16_from_s32(const int32_t *p), (float) p[i])
+LANES_OF(v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums),
+         (float) (sums.s[i] - zero * column_sums[i]))
 
 static inline void
-v16_store_low_bytes(uint8_t *p, v16 v)
+v16_store_values(s8_value *p, v16 v)
 {
     for (int i = 0; i < SST_LANES; i++)
     {
         uint32_t    bits;
 
         memcpy(&bits, &v.f[i], sizeof(bits));
-        p[i] = (uint8_t) bits;
+        p[i] = (s8_value) bits;
     }
 }
 
@@ -106,7 +114,6 @@ v16_store_low_bytes(uint8_t *p, v16 v)
 #define SST_TILE_PANELS 1
 #define SST_S8_ROWS 1
 #define SST_S8_PANELS 1
-#define SST_S8_OFFSET 0
 #define SST_PREFETCH 0
 
 /*
@@ -114,8 +121,8 @@ v16_store_low_bytes(uint8_t *p, v16 v)
  * 255 * 127 * K stays below 2^31 for every K that a model may have.
  */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
+s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
+        const char *ahead, v16i sums[][SST_S8_PANELS])
 {
     (void) panels;
     (void) panel_bytes;
@@ -125,7 +132,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_
         for (int r = 0; r < rows; r++, x += 4)
             for (int i = 0; i < SST_LANES; i++)
                 for (int j = 0; j < 4; j++)
-                    sums[r][0][i] += x[j] * ((const int8_t *) w)[4 * i + j];
+                    sums[r][0].s[i] += x[j] * ((const int8_t *) w)[4 * i + j];
 }
 
 #include "kernels_tmpl.h"

@@ -17,8 +17,8 @@
  * 2 c + 1, the sums of k = 0, 1 and of k = 2, 3 of each quad.
  */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
+s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
+        const char *ahead, v16i sums[][SST_S8_PANELS])
 {
     int32x4_t   sum[SST_S8_ROWS][SST_LANES / 2];
 
@@ -44,8 +44,8 @@ s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_
         }
     }
     SST_UNROLL for (int r = 0; r < rows; r++)
-        SST_UNROLL for (int c = 0; c < SST_LANES / 2; c += 2)
-            vst1q_s32(&sums[r][0][2 * c], vpaddq_s32(sum[r][c], sum[r][c + 1]));
+        sums[r][0] = (v16i) {vpaddq_s32(sum[r][0], sum[r][1]), vpaddq_s32(sum[r][2], sum[r][3]),
+            vpaddq_s32(sum[r][4], sum[r][5]), vpaddq_s32(sum[r][6], sum[r][7])};
 }
 
 #include "kernels_tmpl.h"

@@ -28,8 +28,8 @@ add_dot(int32x4_t sum, int8x16_t a, int8x16_t b)
 
 /* See kernels_c.c. sdot sums the four products of each column's quad exactly. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
+s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
+        const char *ahead, v16i sums[][SST_S8_PANELS])
 {
     int32x4_t   sum[SST_S8_ROWS][SST_LANES / 4];
 
@@ -55,8 +55,7 @@ s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_
         }
     }
     SST_UNROLL for (int r = 0; r < rows; r++)
-        SST_UNROLL for (int c = 0; c < SST_LANES / 4; c++)
-            vst1q_s32(&sums[r][0][4 * c], sum[r][c]);
+        sums[r][0] = (v16i) {sum[r][0], sum[r][1], sum[r][2], sum[r][3]};
 }
 
 #include "kernels_tmpl.h"

@@ -8,9 +8,11 @@
  *   SST_S8_ROWS, SST_S8_PANELS       that of gemm_s8
  *   SST_PREFETCH      bytes that weights are asked for ahead of their use
  *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_div, v16_fma (a * b + c, rounded
- *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2), v16_from_s32 (of memory),
- *   v16_store_low_bytes (the lowest byte of each lane's bits)
- *   s8_sums           the exact sums of a tile of gemm_s8 (see kernels_c.c), of activations less SST_S8_OFFSET
+ *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2)
+ *   s8_value          a quantized activation: uint8_t, or int16_t for products of 16 bits
+ *   v16_store_values  the low bits of each lane as s8_value
+ *   v16i, s8_sums     16 exact sums, and how those of a tile of gemm_s8 are made (see kernels_c.c)
+ *   v16_from_sums     sums - zero * column_sums, exact, as floats
  *
  * Every operation is IEEE 754 single precision, rounded to nearest, so all instances give the same bits. Where a
  * lane is NaN, v16_max and v16_min return b: the argument order below lets NaN through to the logits.
@@ -20,18 +22,28 @@
 
 #include "kernels.h"
 
-/* The 16 lanes' sum, always in this order: a binary tree over halves. */
-SST_INLINE float
-sum_lanes(v16 v)
-{
-    float       a[SST_LANES];
-
-    v16_store(a, v);
-    for (int half = SST_LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++)
-            a[i] += a[i + half];
-    return a[0];
+/* One value of 16 lanes, of which x and y are two, always in this order: a binary tree over halves. */
+#define SST_FOLD(name, of_x_and_y) \
+SST_INLINE float \
+name(v16 v) \
+{ \
+    float       a[SST_LANES]; \
+\
+    v16_store(a, v); \
+    SST_UNROLL for (int half = SST_LANES / 2; half > 0; half /= 2) \
+        SST_UNROLL for (int i = 0; i < half; i++) \
+        { \
+            float       x = a[i], \
+                        y = a[i + half]; \
+\
+            a[i] = of_x_and_y; \
+        } \
+    return a[0]; \
 }
+
+SST_FOLD(sum_lanes, x + y)
+SST_FOLD(least_lane, x < y ? x : y)
+SST_FOLD(greatest_lane, x > y ? x : y)
 
 /* Load n < 16 floats; the other lanes are fill. */
 SST_INLINE v16
@@ -148,14 +160,6 @@ gemm_tile(const int rows, const int panels, const float *x, size_t ldx, const fl
                 sum[r][p] = v16_add(v16_load(to), sum[r][p]);
             v16_store(to, sum[r][p]);
         }
-    if (epilogue == SST_GELU)
-        for (int r = 0; r < rows; r++)
-            for (int p = 0; p < panels; p++)
-            {
-                float      *to = y + r * ldy + p * SST_LANES;
-
-                v16_store(to, v16_gelu(v16_load(to)));
-            }
 }
 
 /* Choose the tile's code by its number of rows; the compiler makes one copy for each that the tile has. */
@@ -208,8 +212,6 @@ row_range(const float *x, size_t n, float *low, float *high)
 {
     v16         least = v16_set1(0.0f),
                 most = v16_set1(0.0f);
-    float       a[SST_LANES],
-                b[SST_LANES];
     size_t      i = 0;
 
     for (; i + SST_LANES <= n; i += SST_LANES)
@@ -222,15 +224,8 @@ row_range(const float *x, size_t n, float *low, float *high)
         least = v16_min(least, load_part(x + i, n - i, 0.0f));
         most = v16_max(most, load_part(x + i, n - i, 0.0f));
     }
-    v16_store(a, least);
-    v16_store(b, most);
-    *low = a[0];
-    *high = b[0];
-    for (int j = 1; j < SST_LANES; j++)
-    {
-        *low = *low < a[j] ? *low : a[j];
-        *high = *high > b[j] ? *high : b[j];
-    }
+    *low = least_lane(least);
+    *high = greatest_lane(most);
 }
 
 /* The steps of 16 values as integers in the low bits, by the trick of v16_exp2. */
@@ -242,20 +237,21 @@ quantize_lanes(v16 x, v16 steps, v16 offset)
     return v16_min(v16_set1(12582912.0f + 255.0f), v16_max(v16_set1(12582912.0f), t));
 }
 
-/* The low bytes of the first n lanes, each 4 of them stride after the last 4. */
+/* The values of the first n lanes, each 4 of them stride after the last 4. */
 SST_INLINE void
-store_quads(uint8_t *u, size_t stride, const size_t n, v16 lanes)
+store_quads(s8_value *u, size_t stride, const size_t n, v16 lanes)
 {
-    uint8_t     bytes[SST_LANES];
+    s8_value    values[SST_LANES];
 
-    v16_store_low_bytes(bytes, lanes);
-    for (size_t i = 0; i < n; i += 4, u += stride)
-        memcpy(u, bytes + i, 4);
+    v16_store_values(values, lanes);
+    SST_UNROLL for (size_t i = 0; i < n; i += 4)
+        memcpy(u + i / 4 * stride, values + i, 4 * sizeof(s8_value));
 }
 
 static void
-quantize(const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row)
+quantize(const float *x, size_t n, void *values, size_t stride, sst_row_scale *row)
 {
+    s8_value   *u = values;
     float       low,
                 high,
                 range,
@@ -275,38 +271,38 @@ quantize(const float *x, size_t n, uint8_t *u, size_t stride, sst_row_scale *row
         store_quads(u, stride, n - i, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
 }
 
-/* From the exact sums of a tile to y. */
+/* As gemm_tile: the sums stay in registers until they are floats. */
 SST_INLINE void
-finish_s8(int rows, int panels, int32_t sums[][SST_S8_PANELS][SST_LANES], const sst_row_scale *scales,
-          const char *w, size_t panel_bytes, float *y, size_t ldy, sst_epilogue epilogue)
+s8_tile(const int rows, const int panels, const s8_value *x, const sst_row_scale *scales, const char *w, size_t k,
+        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
-    for (int p = 0; p < panels; p++)
+    const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
+    v16i        sums[SST_S8_ROWS][SST_S8_PANELS];
+
+    s8_sums(rows, panels, x, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums);
+    SST_UNROLL for (int p = 0; p < panels; p++)
     {
         const sst_s8_panel *panel = (const sst_s8_panel *) (w + p * panel_bytes);
 
-        for (int r = 0; r < rows; r++)
+        SST_UNROLL for (int r = 0; r < rows; r++)
         {
             float      *to = y + r * ldy + p * SST_LANES;
             v16         scale = v16_mul(v16_set1(scales[r].scale), v16_load(panel->scale));
-            v16         sum;
+            v16         sum = v16_fma(v16_from_sums(sums[r][p], scales[r].zero, panel->sum), scale,
+                                      v16_load(panel->bias));
 
-            for (int i = 0; i < SST_LANES; i++)
-                sums[r][p][i] -= (scales[r].zero - SST_S8_OFFSET) * panel->sum[i];
-            sum = v16_fma(v16_from_s32(sums[r][p]), scale, v16_load(panel->bias));
             if (epilogue == SST_ADD)
                 sum = v16_add(v16_load(to), sum);
-            if (epilogue == SST_GELU)
-                sum = v16_gelu(sum);
             v16_store(to, sum);
         }
     }
 }
 
 SST_INLINE void
-gemm_s8_rows(int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t k,
-             const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
+s8_rows(int rows, const int panels, const s8_value *x, const sst_row_scale *scales, const char *w, size_t k,
+        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
-#define CALL(n) s8_sums(n, panels, x, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums)
+#define CALL(n) s8_tile(n, panels, x, scales, w, k, ahead, y, ldy, epilogue)
     switch (rows)
     {
         SST_CASES(SST_S8_ROWS, CALL);
@@ -315,17 +311,13 @@ gemm_s8_rows(int rows, const int panels, const uint8_t *x, const char *w, size_t
 }
 
 static void
-gemm_s8(int rows, int panels, const uint8_t *x, const sst_row_scale *scales, const void *w, size_t k,
+gemm_s8(int rows, int panels, const void *x, const sst_row_scale *scales, const void *w, size_t k,
         const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
-    const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
-    int32_t     sums[SST_S8_ROWS][SST_S8_PANELS][SST_LANES];
-
     if (panels == 1)
-        gemm_s8_rows(rows, 1, x, w, panel_bytes, k, ahead, sums);
+        s8_rows(rows, 1, x, scales, w, k, ahead, y, ldy, epilogue);
     else
-        gemm_s8_rows(rows, SST_S8_PANELS, x, w, panel_bytes, k, ahead, sums);
-    finish_s8(rows, panels, sums, scales, w, panel_bytes, y, ldy, epilogue);
+        s8_rows(rows, SST_S8_PANELS, x, scales, w, k, ahead, y, ldy, epilogue);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -376,23 +368,30 @@ layer_norm(float *x, const float *weight, const float *bias, size_t n)
 }
 
 static void
+gelu(float *x, size_t n)
+{
+    size_t      i = 0;
+
+    for (; i + SST_LANES <= n; i += SST_LANES)
+        v16_store(x + i, v16_gelu(v16_load(x + i)));
+    if (i < n)
+        store_part(x + i, n - i, v16_gelu(load_part(x + i, n - i, 0.0f)));
+}
+
+static void
 softmax(float *x, size_t n)
 {
     const size_t padded = (n + SST_LANES - 1) / SST_LANES * SST_LANES;
     v16         lanes;
     v16         top,
                 scale;
-    float       a[SST_LANES];
 
     for (size_t i = n; i < padded; i++)
         x[i] = -INFINITY;       /* exp makes this 1e-38, nothing beside a sum of at least 1 */
     lanes = v16_load(x);
     for (size_t i = SST_LANES; i < padded; i += SST_LANES)
         lanes = v16_max(lanes, v16_load(x + i));
-    v16_store(a, lanes);
-    for (int i = 1; i < SST_LANES; i++)
-        a[0] = a[0] > a[i] ? a[0] : a[i];
-    top = v16_set1(a[0]);
+    top = v16_set1(greatest_lane(lanes));
 
     lanes = v16_set1(0.0f);
     for (size_t i = 0; i < padded; i += SST_LANES)
@@ -412,9 +411,11 @@ const sst_kernels SST_KERNELS = {
     .name = SST_ISA_NAME,
     .f32 = {SST_TILE_ROWS, SST_TILE_PANELS},
     .s8 = {SST_S8_ROWS, SST_S8_PANELS},
+    .s8_value_bytes = sizeof(s8_value),
     .gemm_f32 = gemm_f32,
     .quantize = quantize,
     .gemm_s8 = gemm_s8,
     .layer_norm = layer_norm,
+    .gelu = gelu,
     .softmax = softmax,
 };

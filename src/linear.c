@@ -119,37 +119,45 @@ sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, size_t rows,
         run_block(&g, first, rows - first < block ? rows : first + block, y, ldy, tick);
 }
 
-size_t
-sst_s8_block(size_t in)
+/* Of a quantized row. */
+static size_t
+s8_row_bytes(const sst_kernels *kernels, size_t in)
 {
-    return block_rows(in);
+    return (in + 3) / 4 * 4 * kernels->s8_value_bytes;
+}
+
+size_t
+sst_s8_block(const sst_kernels *kernels, size_t in)
+{
+    return block_rows(s8_row_bytes(kernels, in));
 }
 
 void
-sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in, uint8_t *bytes, sst_row_scale *scales)
+sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in, void *values, sst_row_scale *scales)
 {
-    const size_t row_bytes = (in + 3) / 4 * 4;
+    const size_t row_bytes = s8_row_bytes(kernels, in);
+    const size_t quad_bytes = 4 * kernels->s8_value_bytes;
 
     for (size_t row = 0; row < rows;)
     {
         int         height = tile_height(rows - row, kernels->s8.rows);
 
         for (int r = 0; r < height; r++)
-            kernels->quantize(x + (row + r) * in, in, bytes + row * row_bytes + 4 * r, (size_t) height * 4,
-                              &scales[row + r]);
+            kernels->quantize(x + (row + r) * in, in, (char *) values + row * row_bytes + r * quad_bytes,
+                              (size_t) height * 4, &scales[row + r]);
         row += height;
     }
 }
 
 void
-sst_gemm_s8(const sst_kernels *kernels, const uint8_t *x, const sst_row_scale *scales, size_t rows,
+sst_gemm_s8(const sst_kernels *kernels, const void *x, const sst_row_scale *scales, size_t rows,
             const sst_s8_panel *panels, size_t in, size_t out, float *y, size_t ldy,
             sst_epilogue epilogue, const sst_tick *tick)
 {
     const gemm  g = {
-        .kernels = kernels, .tile = kernels->s8, .x = x, .row_bytes = (in + 3) / 4 * 4, .scales = scales, .rows = rows,
-        .panels = (const char *) panels, .panel_bytes = sst_panel_bytes(SST_INT8, in), .in = in, .out = out,
-        .epilogue = epilogue
+        .kernels = kernels, .tile = kernels->s8, .x = x, .row_bytes = s8_row_bytes(kernels, in), .scales = scales,
+        .rows = rows, .panels = (const char *) panels, .panel_bytes = sst_panel_bytes(SST_INT8, in), .in = in,
+        .out = out, .epilogue = epilogue
     };
 
     run_block(&g, 0, rows, y, ldy, tick);

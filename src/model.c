@@ -29,7 +29,7 @@ typedef struct pass
     float      *q, *k, *v;      /* [T][D]; q becomes the attention's contexts */
     float      *ffn;            /* [FFN_BLOCK][F] */
     float      *scratch;        /* for sst_attention */
-    uint8_t    *bytes;          /* quantized inputs of an int8 layer: [T][D] or [FFN_BLOCK][F] */
+    uint16_t   *quantized;      /* inputs of an int8 layer: [T][D] or [FFN_BLOCK][F], of one or two bytes */
     sst_row_scale *scales;      /* [T] */
 } pass;
 
@@ -53,7 +53,7 @@ cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
     const size_t tokens = pass_tokens(model);
     const size_t hidden = tokens * model->shape.hidden;
     const size_t ffn = (size_t) FFN_BLOCK * model->shape.ffn;
-    const size_t padding = 4 * tokens;  /* of quantized rows to a multiple of 4 bytes */
+    const size_t padding = 4 * tokens;  /* of quantized rows to a multiple of 4 */
     struct
     {
         void      **part;
@@ -65,7 +65,7 @@ cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
         {(void **) &p->v, hidden * sizeof(float)},
         {(void **) &p->ffn, ffn * sizeof(float)},
         {(void **) &p->scratch, sst_attention_scratch(&model->shape) * sizeof(float)},
-        {(void **) &p->bytes, (hidden > ffn ? hidden : ffn) + padding},
+        {(void **) &p->quantized, ((hidden > ffn ? hidden : ffn) + padding) * sizeof(uint16_t)},
         {(void **) &p->scales, tokens * sizeof(sst_row_scale)},
     };
     size_t      used = 0;
@@ -91,18 +91,18 @@ static void
 linears_s8(const pass *p, const float *x, size_t rows, const output *outputs, int count, sst_epilogue epilogue)
 {
     const size_t in = outputs[0].layer->in;
-    const size_t block = sst_s8_block(in);
+    const size_t block = sst_s8_block(p->kernels, in);
 
     for (size_t row = 0; row < rows; row += block)
     {
         size_t      height = rows - row < block ? rows - row : block;
 
-        sst_quantize(p->kernels, x + row * in, height, in, p->bytes, p->scales);
+        sst_quantize(p->kernels, x + row * in, height, in, p->quantized, p->scales);
         for (int i = 0; i < count; i++)
         {
             size_t      out = outputs[i].layer->out;
 
-            sst_gemm_s8(p->kernels, p->bytes, p->scales, height, outputs[i].layer->panels, in, out,
+            sst_gemm_s8(p->kernels, p->quantized, p->scales, height, outputs[i].layer->panels, in, out,
                         outputs[i].y + row * out, out, epilogue, p->tick);
         }
     }
@@ -178,7 +178,10 @@ feed_forward(const pass *p, const sst_layer *layer, float *x, size_t rows)
     {
         size_t      count = rows - row < FFN_BLOCK ? rows - row : FFN_BLOCK;
 
-        linear(p, &layer->lin1, x + row * d, count, p->ffn, SST_GELU);
+        linear(p, &layer->lin1, x + row * d, count, p->ffn, SST_STORE);
+        for (size_t r = 0; r < count; r++)
+            p->kernels->gelu(p->ffn + r * layer->lin1.out, layer->lin1.out);
+        sst_tick_call(p->tick);
         linear(p, &layer->lin2, p->ffn, count, x + row * d, SST_ADD);
     }
     norm_rows(p, &layer->out_norm, x, rows);

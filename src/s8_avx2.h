@@ -1,78 +1,70 @@
 /*
- * s8_avx2.h - s8_sums for CPUs without VNNI: pmaddwd on 16-bit values.
+ * s8_avx2.h - s8_sums for CPUs without VNNI: pmaddwd on 16-bit values. Needs v16i_join of two registers before.
  *
- * pmaddubsw would take the bytes as they are, but it saturates its sums of two products at 32767, and 2 * 255 * 127 is
- * more. So the weights are widened as they are loaded, once for all rows, and the activations once for a chunk
- * of the rows. A register holds, for 4 columns, the sums of k = 0, 1 and of k = 2, 3 of each quad.
+ * pmaddubsw would take bytes as they are, but it saturates its sums of two products at 32767, and 2 * 255 * 127 is
+ * more. So activations are quantized to 16 bits, and weights widened as they are loaded, once for all rows of a tile.
  */
 #ifndef S8_AVX2_H
 #define S8_AVX2_H
 
 #include <string.h>
 
-#define SST_S8_ROWS 3           /* 12 registers of sums, 3 of activations, 1 of weights */
+typedef int16_t s8_value;
+
+#define SST_S8_ROWS 6           /* 12 registers of sums, 2 of weights, 1 of activations, 1 of products */
 #define SST_S8_PANELS 1
-#define SST_S8_OFFSET 0
-#define CHUNK 256               /* quads: 6 KB of widened activations */
 
+/*
+ * The sums of 8 columns, whose weights begin at w. A register holds, for 4 columns, the sums of k = 0, 1 and of
+ * k = 2, 3 of each quad.
+ */
 SST_INLINE void
-widen(const uint8_t *x, size_t bytes, int16_t *wide)
+s8_half_sums(const int rows, const s8_value *x, const char *w, size_t quads, const char *ahead, __m256i *sums)
 {
-    size_t      i = 0;
+    __m256i     sum[SST_S8_ROWS][2];
 
-    for (; i + 16 <= bytes; i += 16)
-        _mm256_storeu_si256((__m256i *) (wide + i), _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *) (x + i))));
-    for (; i < bytes; i++)
-        wide[i] = x[i];
-}
-
-/* See kernels_c.c. */
-SST_INLINE void
-s8_sums(const int rows, const int panels, const uint8_t *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, int32_t sums[][SST_S8_PANELS][SST_LANES])
-{
-    __m256i     sum[SST_S8_ROWS][4];
-    int16_t     wide[CHUNK * SST_S8_ROWS * 4];
-
-    (void) panels;
-    (void) panel_bytes;
     SST_UNROLL for (int r = 0; r < rows; r++)
-        SST_UNROLL for (int c = 0; c < 4; c++)
-            sum[r][c] = _mm256_setzero_si256();
-    for (size_t first = 0; first < quads; first += CHUNK)
+        sum[r][0] = sum[r][1] = _mm256_setzero_si256();
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4 * rows)
     {
-        size_t      count = quads - first < CHUNK ? quads - first : CHUNK;
+        __m256i     weights[2];
 
-        widen(x + first * rows * 4, count * rows * 4, wide);
-        for (size_t q = 0; q < count; q++, w += 4 * SST_LANES)
+        __builtin_prefetch(w + SST_PREFETCH);
+        __builtin_prefetch(ahead + q * 4 * SST_LANES, 0, 2);
+        SST_UNROLL for (int c = 0; c < 2; c++)
+            weights[c] = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) (w + 16 * c)));
+        SST_UNROLL for (int r = 0; r < rows; r++)
         {
-            __m256i     a[SST_S8_ROWS];
+            long long   quad;
+            __m256i     a;
 
-            __builtin_prefetch(w + SST_PREFETCH);
-            __builtin_prefetch(ahead + (first + q) * 4 * SST_LANES, 0, 2);
-            SST_UNROLL for (int r = 0; r < rows; r++)
+            memcpy(&quad, x + 4 * r, sizeof(quad));
+            a = _mm256_set1_epi64x(quad);
+            SST_UNROLL for (int c = 0; c < 2; c++)
             {
-                long long   quad;
-
-                memcpy(&quad, wide + (q * rows + r) * 4, sizeof(quad));
-                a[r] = _mm256_set1_epi64x(quad);
-            }
-            SST_UNROLL for (int c = 0; c < 4; c++)
-            {
-                __m256i     weights = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *) (w + 16 * c)));
-
-                SST_UNROLL for (int r = 0; r < rows; r++)
-                    sum[r][c] = _mm256_add_epi32(sum[r][c], _mm256_madd_epi16(a[r], weights));
+                sum[r][c] = _mm256_add_epi32(sum[r][c], _mm256_madd_epi16(a, weights[c]));
+                __asm__ volatile("" : "+x"(sum[r][c]));   /* else gcc takes all products first, and spills */
             }
         }
     }
     SST_UNROLL for (int r = 0; r < rows; r++)
-        SST_UNROLL for (int c = 0; c < 4; c += 2)
-        {
-            __m256i     pairs = _mm256_hadd_epi32(sum[r][c], sum[r][c + 1]);
+        sums[r] = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[r][0], sum[r][1]), 0xd8);
+}
 
-            _mm256_storeu_si256((__m256i *) &sums[r][0][4 * c], _mm256_permute4x64_epi64(pairs, 0xd8));
-        }
+/* See kernels_c.c. */
+SST_INLINE void
+s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
+        const char *ahead, v16i sums[][SST_S8_PANELS])
+{
+    __m256i     low[SST_S8_ROWS],
+                high[SST_S8_ROWS];
+
+    (void) panels;
+    (void) panel_bytes;
+    s8_half_sums(rows, x, w, quads, ahead, low);
+    s8_half_sums(rows, x, w + 2 * SST_LANES, quads, ahead, high);
+    SST_UNROLL for (int r = 0; r < rows; r++)
+        sums[r][0] = v16i_join(low[r], high[r]);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "kernels.h"
 
 typedef __m512 v16;
+typedef __m512i v16i;
 
 #define v16_load(p) _mm512_loadu_ps(p)
 #define v16_store(p, v) _mm512_storeu_ps(p, v)
@@ -28,15 +29,11 @@ v16_scale(v16 p, v16 t)
 }
 
 static inline v16
-v16_from_s32(const int32_t *p)
+v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums)
 {
-    return _mm512_cvtepi32_ps(_mm512_loadu_si512(p));
-}
+    __m512i     shift = _mm512_mullo_epi32(_mm512_set1_epi32(zero), _mm512_loadu_si512(column_sums));
 
-static inline void
-v16_store_low_bytes(uint8_t *p, v16 v)
-{
-    _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, shift));
 }
 
 #define SST_TILE_ROWS 9

@@ -16,6 +16,16 @@ typedef struct
                 d;
 } v16;
 
+typedef struct
+{
+    int32x4_t   a,
+                b,
+                c,
+                d;
+} v16i;
+
+typedef uint8_t s8_value;
+
 static inline v16
 v16_load(const float *p)
 {
@@ -74,11 +84,19 @@ v16_fma(v16 x, v16 y, v16 z)
         vfmaq_f32(z.d, x.d, y.d)};
 }
 
-static inline v16
-v16_from_s32(const int32_t *p)
+static inline float32x4_t
+from_quarter(int32x4_t sums, int32_t zero, const int32_t *column_sums)
 {
-    return (v16) {vcvtq_f32_s32(vld1q_s32(p)), vcvtq_f32_s32(vld1q_s32(p + 4)), vcvtq_f32_s32(vld1q_s32(p + 8)),
-        vcvtq_f32_s32(vld1q_s32(p + 12))};
+    return vcvtq_f32_s32(vmlsq_n_s32(sums, vld1q_s32(column_sums), zero));
+}
+
+/* The sums are of activations less 128: see signed_quad. */
+static inline v16
+v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums)
+{
+    zero -= 128;
+    return (v16) {from_quarter(sums.a, zero, column_sums), from_quarter(sums.b, zero, column_sums + 4),
+        from_quarter(sums.c, zero, column_sums + 8), from_quarter(sums.d, zero, column_sums + 12)};
 }
 
 /* The low 16 bits of each of 8 lanes. */
@@ -89,14 +107,14 @@ low_halves(float32x4_t x, float32x4_t y)
 }
 
 static inline void
-v16_store_low_bytes(uint8_t *p, v16 v)
+v16_store_values(s8_value *p, v16 v)
 {
     vst1q_u8(p, vcombine_u8(vmovn_u16(low_halves(v.a, v.b)), vmovn_u16(low_halves(v.c, v.d))));
 }
 
-/* The four bytes at x less 128, as signed bytes side by side. */
+/* The four bytes at x less 128, as signed bytes side by side: NEON multiplies bytes of the same sign only. */
 static inline int32_t
-signed_quad(const uint8_t *x)
+signed_quad(const s8_value *x)
 {
     int32_t     quad;
 
@@ -107,6 +125,5 @@ signed_quad(const uint8_t *x)
 #define SST_TILE_ROWS 6
 #define SST_TILE_PANELS 1
 #define SST_PREFETCH 1024
-#define SST_S8_OFFSET 128       /* NEON multiplies bytes of the same sign only: see signed_quad */
 
 #endif
