@@ -211,6 +211,7 @@ create_batch_state(CustomScan *plan)
 {
     BatchState *b = (BatchState *) newNode(sizeof(BatchState), T_CustomScanState);
 
+    (void) plan;
     b->css.methods = &batch_exec_methods;
     return (Node *) b;
 }

@@ -46,6 +46,7 @@ static int  leader_model = 0;
 static void
 process_interrupts(void *arg)
 {
+    (void) arg;
     CHECK_FOR_INTERRUPTS();
 }
 
@@ -55,6 +56,8 @@ const sst_tick store_tick = {process_interrupts, NULL};
 static bool
 check_model_setting(char **newval, void **extra, GucSource source)
 {
+    (void) extra;
+    (void) source;
     if (strlen(*newval) >= MAXPGPATH)
     {
         GUC_check_errdetail("The path is too long.");
@@ -82,6 +85,7 @@ model_number(void)
 static void
 assign_model_setting(const char *newval, void *extra)
 {
+    (void) extra;
     if (!IsParallelWorker())
         leader_model = current.open && strcmp(newval, current.setting) == 0 ? model_number() : 0;
 }
