@@ -5,6 +5,7 @@
 #   make && make install      for the server that PG_CONFIG names
 #   make install-model        download the official model and make it the default
 #   make installcheck         regression tests against the running server
+#   make fuzz MINUTES=30      any bytes as texts, models and their sources, 30 CPU minutes each
 #   make accuracy TSV=FILE    how well a model does on labelled texts
 #   make bench, bench-ort     how fast it is, alone and beside ONNX Runtime
 
@@ -120,6 +121,30 @@ host/test/synthetic: $(TOP)/test/synthetic.c
 	$(CC) $(HOST_CFLAGS) -o $@ $< -lm
 
 test-programs: $(TEST_PROGRAMS)
+
+# --- Fuzzers: test/fuzz/run builds and runs them ---
+
+FUZZ_CC = clang
+FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all
+FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
+FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) tools/config.o tools/safetensors.o tools/vocab_table.o test/fuzz/tokenizer_properties.o)
+
+$(shell mkdir -p $(sort $(dir $(FUZZ_OBJS))))
+$(FUZZ_OBJS) $(FUZZERS): $(HEADERS_ALL) $(TOP)/test/fuzz/fuzz.h
+
+host/fuzz/%.o: $(TOP)/%.c
+	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
+
+$(FUZZERS): host/fuzz/%: $(TOP)/test/fuzz/%.c $(FUZZ_OBJS)
+	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -DSTARTER_VOCABULARY='"$(TOP)/model/starter/vocab.txt"' \
+		-o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+fuzzers: $(FUZZERS)
+
+fuzz: $(PACK) host/test/synthetic fuzzers
+	BUILD_DIR='$(CURDIR)' $(TOP)/test/fuzz/run -m $(or $(MINUTES),30)
+
+.PHONY: fuzzers fuzz
 
 # $(call pack_starter,FILE)
 pack_starter = ./$(PACK) $(TOP)/model/starter $(1) --name starter --notice "$$(cat $(TOP)/model/notice.txt)"

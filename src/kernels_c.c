@@ -92,8 +92,9 @@ scale_lane(float p, float t)
 
 LANES_OF(v16_scale(v16 p, v16 t), scale_lane(p.f[i], t.f[i]))
 
+/* Unsigned, as what a hostile file gives for column sums may be anything. */
 LANES_OF(v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums),
-         (float) (sums.s[i] - zero * column_sums[i]))
+         (float) (int32_t) ((uint32_t) sums.s[i] - (uint32_t) zero * (uint32_t) column_sums[i]))
 
 static inline void
 v16_store_values(s8_value *p, v16 v)

@@ -46,7 +46,7 @@ pass_tokens(const sst_model *model)
     return model->shape.positions > PASS_TOKENS ? model->shape.positions : PASS_TOKENS;
 }
 
-/* Cuts the workspace into the parts of a pass; returns the bytes that they take. */
+/* Cuts the workspace, or none, into the parts of a pass; returns the bytes that they take. */
 static size_t
 cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
 {
@@ -72,7 +72,7 @@ cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
     {
-        *parts[i].part = workspace + used;
+        *parts[i].part = workspace ? workspace + used : NULL;
         used += (parts[i].bytes + 63) / 64 * 64;
     }
     return used;

@@ -1,0 +1,56 @@
+/*
+ * config.c - any bytes as config.json and tokenizer_config.json.
+ *
+ * Input: the one, a NUL byte, the other; without a NUL byte there is only the first.
+ */
+#define _GNU_SOURCE             /* memfd_create */
+#include "config.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+/* A file of these bytes that has a path. */
+static int
+memory_file(const uint8_t *bytes, size_t size, char path[32])
+{
+    int         fd = memfd_create("config", 0);
+
+    MUST(fd >= 0 && write(fd, bytes, size) == (ssize_t) size);
+    snprintf(path, 32, "/proc/self/fd/%d", fd);
+    return fd;
+}
+
+static void
+check_config(const model_config *config)
+{
+    const sst_shape *s = &config->shape;
+
+    MUST(s->layers >= 1 && s->layers <= SST_MAX_LAYERS && s->vocab >= 1 && s->vocab <= SST_MAX_VOCAB);
+    MUST(s->hidden >= 1 && s->hidden <= SST_MAX_HIDDEN && s->ffn >= 1 && s->ffn <= SST_MAX_HIDDEN);
+    MUST(s->heads >= 1 && s->hidden % s->heads == 0 && s->positions >= 2 && s->positions <= SST_MAX_POSITIONS);
+    MUST(s->labels >= 2 && s->labels <= SST_MAX_LABELS && *config->name);
+    for (uint32_t i = 0; i < s->labels; i++)
+        MUST(config->labels[i] != NULL);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *end = memchr(data, '\0', size);
+    size_t      len = end ? (size_t) (end - data) : size;
+    char        path[32],
+                tokenizer_path[32] = "/proc/self/fd/no such file";
+    int         fd = memory_file(data, len, path);
+    int         tokenizer_fd = end ? memory_file(end + 1, size - len - 1, tokenizer_path) : -1;
+    model_config config = {0};
+
+    if (model_config_read(path, tokenizer_path, &config) == NULL)
+        check_config(&config);
+    model_config_free(&config);
+    close(fd);
+    if (end)
+        close(tokenizer_fd);
+    return 0;
+}
