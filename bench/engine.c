@@ -5,7 +5,7 @@
  *
  * IDS_FILE has one sequence of token ids a line, or is "-" for standard input. Prints, for the median of REPEATS runs over the
  * whole file, ms/text, texts/s, tokens/s, GFLOP/s (int8: GOP/s) and per cent of this core's measured peak in the model's
- * precision. The work counted is that of the linear layers and the attention that an exact answer needs, the last layer's for
+ * precision, which is measured first. The work counted is that of the linear layers and the attention that an exact answer needs, the last layer's for
  * [CLS] rows only.
  */
 #include <getopt.h>
@@ -125,9 +125,11 @@ median_run(const texts *t, size_t batch, int repeats, const sst_kernels *kernels
     float      *logits = calloc(batch * model.shape.labels, sizeof(float));
     void       *workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
     double     *seconds = calloc((size_t) repeats, sizeof(double));
+    texts       first = *t;
     double      median;
 
-    run(t, batch, kernels, logits, workspace);  /* warm up */
+    first.count = t->count < batch ? t->count : batch;
+    run(&first, batch, kernels, logits, workspace); /* touch the memory */
     for (int i = 0; i < repeats; i++)
         seconds[i] = run(t, batch, kernels, logits, workspace);
     qsort(seconds, (size_t) repeats, sizeof(double), compare_doubles);
@@ -148,16 +150,24 @@ isa_named(const char *name)
     exit(2);
 }
 
+/* Measures the core, then the texts. */
 static void
-report(const texts *t, const sst_kernels *kernels, double seconds)
+report(const texts *t, size_t batch, int repeats, const sst_kernels *kernels)
 {
     bool        int8 = model.shape.precision == SST_INT8;
-    double      peak = int8 ? peak_int8(kernels->isa) : peak_fp32(kernels->isa);
-    double      rate = 2e-9 * total_work(t) / seconds;
+    double      fma = peak_fp32(kernels->isa);
+    double      peak = int8 ? peak_int8(kernels->isa) : fma;
     const char *unit = int8 ? "GOP/s" : "GFLOP/s";
     double      count = (double) t->count;
+    double      seconds,
+                rate;
 
-    printf("isa %s, precision %s, peak %.1f %s\n", kernels->name, int8 ? "int8" : "fp32", peak, unit);
+    printf("isa %s, precision %s, peak %.1f %s", kernels->name, sst_precision_name(model.shape.precision), peak, unit);
+    if (int8)
+        printf(", fp32 peak %.1f GFLOP/s", fma);
+    printf("\n");
+    seconds = median_run(t, batch, repeats, kernels);
+    rate = 2e-9 * total_work(t) / seconds;
     printf("%.3f ms/text, %.1f texts/s, %.0f tokens/s, %.1f %s", 1e3 * seconds / count, count / seconds,
            (double) t->start[t->count] / seconds, rate, unit);
     if (peak > 0)
@@ -197,6 +207,6 @@ main(int argc, char **argv)
     }
     map_model(file, &model);
     t = read_texts(ids);
-    report(&t, sst_kernels_get(isa), median_run(&t, batch, repeats, sst_kernels_get(isa)));
+    report(&t, batch, repeats, sst_kernels_get(isa));
     return 0;
 }
