@@ -1,0 +1,27 @@
+-- the planner's own choice of parallel plans, by the functions' costs
+SET distilsst.model = 'starter';
+SELECT sst2_token_count('load the library');
+SET max_parallel_workers_per_gather = 2;
+
+-- 20,000 reviews of the length of film reviews: 27 MB. None is classified here.
+CREATE TABLE parallel_reviews (id int, review text);
+INSERT INTO parallel_reviews SELECT i, i || repeat(' a fine film, and long', 55) FROM generate_series(1, 20000) i;
+ANALYZE parallel_reviews;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM parallel_reviews WHERE sst2_label(review) = 'POSITIVE';
+EXPLAIN (COSTS OFF) SELECT id, sst2_score(review) FROM parallel_reviews;
+
+-- Cheap filters run before ours, wherever they are written.
+EXPLAIN (COSTS OFF) SELECT id FROM parallel_reviews WHERE sst2_score(review) > 0.9 AND length(review) < 1220;
+
+-- Without a call of ours there is nothing to gain.
+EXPLAIN (COSTS OFF) SELECT id, length(review) FROM parallel_reviews;
+
+-- Below min_parallel_table_scan_size a table says itself how many workers it is worth.
+CREATE TABLE parallel_short AS SELECT id, left(review, 30) AS review FROM parallel_reviews;
+ANALYZE parallel_short;
+EXPLAIN (COSTS OFF) SELECT id, sst2_score(review) FROM parallel_short;
+ALTER TABLE parallel_short SET (parallel_workers = 2);
+EXPLAIN (COSTS OFF) SELECT id, sst2_score(review) FROM parallel_short;
+
+DROP TABLE parallel_reviews, parallel_short;
+RESET max_parallel_workers_per_gather;
