@@ -90,7 +90,7 @@ HOST_CFLAGS = -O2 -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools $(
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit golden_tokenizer golden_forward synthetic) host/bench/engine
+TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic) host/bench/engine
 HEADERS_ALL = $(wildcard $(TOP)/src/*.h $(TOP)/tools/*.h)
 
 # A VPATH build has no folders for its objects yet, and an order-only
@@ -110,6 +110,9 @@ $(PACK): $(PACK_OBJS)
 
 host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/hostile: $(TOP)/test/hostile.c host/tools/map_model.o $(addprefix host/,$(CORE))
+	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)

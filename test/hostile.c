@@ -1,0 +1,174 @@
+/*
+ * hostile.c - a packed model whose weights are well-formed and absurd: huge, denormal, infinite, NaN. All kernels must
+ * agree, on finite logits or on SST_NOT_FINITE. Prints TAP.
+ *
+ *   hostile MODEL.dsst
+ */
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "map_model.h"
+#include "packed.h"
+
+#define TOKENS 23
+#define ROUNDS 100
+
+/* Floats of the copy that are replaced; the sums of int8 columns stay true. */
+typedef struct span
+{
+    float      *at;
+    size_t      count;
+} span;
+
+static span spans[64 + 64 * SST_MAX_LAYERS];
+static size_t span_count;
+static uint64_t seed = 1;
+
+static uint64_t
+next_random(void)
+{
+    uint64_t    z = seed += UINT64_C(0x9E3779B97F4A7C15);
+
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+static void
+add_span(const void *at, size_t count)
+{
+    spans[span_count++] = (span) {(float *) at, count};
+}
+
+static void
+add_linear(const sst_linear *linear)
+{
+    size_t      panels = (linear->out + SST_LANES - 1) / SST_LANES;
+    size_t      bytes = sst_panel_bytes(linear->precision, linear->in);
+
+    if (linear->precision == SST_FP32)
+        add_span(linear->panels, panels * bytes / sizeof(float));
+    else                        /* the biases and scales of one panel */
+        add_span((const char *) linear->panels + next_random() % panels * bytes, 2 * SST_LANES);
+}
+
+static void
+add_layer(const sst_layer *layer, size_t hidden)
+{
+    const sst_linear *const linears[] = {&layer->q, &layer->k, &layer->v, &layer->out, &layer->lin1, &layer->lin2};
+
+    for (size_t i = 0; i < sizeof(linears) / sizeof(linears[0]); i++)
+        add_linear(linears[i]);
+    add_span(layer->sa_norm.weight, hidden);
+    add_span(layer->sa_norm.bias, hidden);
+    add_span(layer->out_norm.weight, hidden);
+    add_span(layer->out_norm.bias, hidden);
+}
+
+static void
+list_spans(const sst_model *m)
+{
+    span_count = 0;
+    add_span(m->position, (size_t) m->shape.positions * m->shape.hidden);
+    add_span(m->embedding_norm.weight, m->shape.hidden);
+    add_span(m->embedding_norm.bias, m->shape.hidden);
+    for (uint32_t i = 0; i < m->shape.layers; i++)
+        add_layer(&m->layer[i], m->shape.hidden);
+    add_linear(&m->pre_classifier);
+    add_linear(&m->classifier);
+}
+
+/* One to many floats of one or two parts become value. */
+static void
+spoil(float value)
+{
+    for (size_t parts = 1 + next_random() % 2; parts > 0; parts--)
+    {
+        const span *s = &spans[next_random() % span_count];
+        size_t      from = next_random() % s->count;
+        size_t      count = next_random() % 3 ? 1 : s->count - from;
+
+        for (size_t i = from; i < from + count; i++)
+            s->at[i] = next_random() % 2 ? value : -value;
+    }
+}
+
+/* Do all kernels say the same? *status is what. */
+static bool
+agree(const sst_model *model, void *workspace, sst_status *status)
+{
+    static const size_t start[] = {0, 1, TOKENS};
+    int32_t     ids[TOKENS];
+    float       expected[2 * SST_MAX_LABELS],
+                got[2 * SST_MAX_LABELS];
+    size_t      logits = 2 * model->shape.labels;
+    bool        same = true;
+
+    for (size_t i = 0; i < TOKENS; i++)
+        ids[i] = (int32_t) (next_random() % model->shape.vocab);
+    *status = sst_forward(model, sst_kernels_get(SST_ISA_C), ids, start, 2, expected, workspace, NULL);
+    for (int isa = SST_ISA_C + 1; isa <= SST_ISA_BEST; isa++)
+        same = same && sst_forward(model, sst_kernels_get((sst_isa) isa), ids, start, 2, got, workspace, NULL) == *status
+            && (*status != SST_OK || memcmp(expected, got, logits * sizeof(float)) == 0);
+    for (size_t i = 0; i < logits && *status == SST_OK; i++)
+        same = same && isfinite(expected[i]);
+    return same && (*status == SST_OK || *status == SST_NOT_FINITE);
+}
+
+int
+main(int argc, char **argv)
+{
+    static const struct
+    {
+        const char *name;
+        float       value;
+    }           kinds[] = {
+        {"huge", FLT_MAX}, {"large", 1e30f}, {"denormal", 1e-42f}, {"tiny", FLT_MIN}, {"zero", 0}, {"infinite", INFINITY},
+        {"NaN", NAN}
+    };
+    const size_t count = sizeof(kinds) / sizeof(kinds[0]);
+    sst_model   model;
+    unsigned char *copy;
+    const unsigned char *file;
+    void       *workspace;
+    bool        passed = true;
+
+    if (argc != 2)
+    {
+        fputs("usage: hostile MODEL.dsst\n", stderr);
+        return 2;
+    }
+    map_model(argv[1], &model);
+    file = model.file;
+    copy = aligned_alloc(64, model.file_size);
+    memcpy(copy, file, model.file_size);
+    sst_model_open(&model, copy, model.file_size);
+    workspace = aligned_alloc(64, sst_workspace_size(&model));
+    for (size_t kind = 0; kind < count; kind++)
+    {
+        size_t      finite = 0,
+                    refused = 0;
+
+        for (size_t round = 0; round < ROUNDS; round++)
+        {
+            sst_status  status;
+
+            list_spans(&model);
+            spoil(kinds[kind].value);
+            if (!agree(&model, workspace, &status))
+                break;
+            *(status == SST_OK ? &finite : &refused) += 1;
+            memcpy(copy, file, model.file_size);
+        }
+        passed = passed && finite + refused == ROUNDS;
+        printf("%s %zu - %s weights: %zu models with finite logits, %zu refused, of %d\n",
+               finite + refused == ROUNDS ? "ok" : "not ok", kind + 1, kinds[kind].name, finite, refused, ROUNDS);
+    }
+    printf("1..%zu\n", count);
+    free(workspace);
+    free(copy);
+    return !passed;
+}
