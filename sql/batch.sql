@@ -154,6 +154,15 @@ RESET enable_seqscan;
 RESET enable_sort;
 RESET enable_material;
 
+-- rows too wide for work_mem come one by one
+SET work_mem = '64kB';
+SET distilsst.batch_size = 512;
+SELECT count(q.*) FROM (SELECT sst2_label(r.body), repeat(r.title, 10000), r.*, s.*, t.*, u.*, v.*
+    FROM review r JOIN review s USING (id) JOIN review t USING (id) JOIN review u USING (id) JOIN review v USING (id)
+    WHERE id <= 20 OFFSET 0) q;
+RESET work_mem;
+RESET distilsst.batch_size;
+
 -- statements that write
 SELECT statement, (compare(statement, 'SELECT * FROM review ORDER BY id')).* FROM (VALUES
     ('UPDATE review SET title = sst2_label(body), kind = sst2_label(body) RETURNING id'),

@@ -134,8 +134,7 @@ read_rows(BatchState *b)
     b->nulls = MemoryContextAlloc(b->context, (Size) want * b->width * sizeof(bool));
     b->text_value = MemoryContextAlloc(b->context, (Size) want * b->texts * sizeof(NullableDatum));
     b->rows = b->next = 0;
-    while (b->rows < want && tokens < BATCH_TOKENS &&
-           MemoryContextMemAllocated(b->context, false) < (Size) work_mem * 1024)
+    do
     {
         TupleTableSlot *row = ExecProcNode(outerPlanState(b));
 
@@ -143,7 +142,8 @@ read_rows(BatchState *b)
         if (b->finished)
             break;
         tokens += add_row(b, row);
-    }
+    } while (b->rows < want && tokens < BATCH_TOKENS &&
+             MemoryContextMemAllocated(b->context, false) < (Size) work_mem * 1024);
     b->want = want * 2;
 }
 
@@ -235,7 +235,7 @@ begin_call(BatchState *b, FuncExpr *call)
     batch_call *c = &b->call[b->calls++];
 
     /* checks the privilege to EXECUTE, as where the call stood */
-    ExecInitExpr((Expr *) call, &b->css.ss.ps);
+    ExecInitExpr((Expr *) call, NULL);
     c->make = batch_function(call->funcid)->make;
     c->text = text_number(&b->text_exprs, linitial(call->args));
     if (get_expr_result_type((Node *) call, NULL, &c->row) == TYPEFUNC_COMPOSITE)

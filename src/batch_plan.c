@@ -195,11 +195,12 @@ var_like(Node *node, int varno, int column)
 static int
 child_column(Node *node, widening *w)
 {
-    if (w->fixed)
-        return ((Var *) node)->varattno;
-    if (position(w->columns, node) == 0)
-        w->columns = lappend(w->columns, node);
-    return position(w->columns, node);
+    int         column = w->fixed ? ((Var *) node)->varattno : position(w->columns, node);
+
+    if (column)
+        return column;
+    w->columns = lappend(w->columns, node);
+    return list_length(w->columns);
 }
 
 /* An expression in terms of the widened row. */
