@@ -8,6 +8,7 @@
 #   make fuzz MINUTES=30      any bytes as texts, models and their sources, 30 CPU minutes each
 #   make accuracy TSV=FILE    how well a model does on labelled texts
 #   make bench, bench-ort     how fast it is, alone and beside ONNX Runtime
+#   make bench-batching       what batches of several sizes bring
 
 EXTENSION = distilsst
 EXTVERSION = 1.0
@@ -197,17 +198,20 @@ uninstall-models:
 
 # --- Measuring ---
 
-# bench measures MODEL=FILE.dsst, bench-ort MODEL_DIR=FOLDER; without them made
+# bench and bench-batching measure MODEL=FILE.dsst, bench-ort MODEL_DIR=FOLDER; without them made
 # weights of the official model's shape. REPEATS=5 runs for a figure.
 BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
 
 host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/tools/map_model.o $(addprefix host/,$(CORE))
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-.PHONY: bench bench-ort accuracy
+.PHONY: bench bench-ort bench-batching accuracy
 
 bench: all host/bench/engine host/test/synthetic
 	$(BENCH_ENV) $(TOP)/bench/run $(MODEL)
+
+bench-batching: all host/test/synthetic
+	$(BENCH_ENV) $(TOP)/bench/batching $(MODEL)
 
 bench-ort: $(PACK) host/bench/engine host/test/synthetic host/test/golden_forward
 	$(TOP)/tools/install-packages bench
