@@ -4,6 +4,11 @@
 #ifndef COMPAT_H
 #define COMPAT_H
 
+/* UPDATE ... WHERE CURRENT OF a cursor over a node such as SstBatch crashed before. */
+#if PG_VERSION_NUM < 130002
+#error "distilsst needs PostgreSQL 13.2 or later"
+#endif
+
 #include "commands/explain.h"
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"
