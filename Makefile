@@ -37,6 +37,7 @@ quickstart: $(OTHER_GOALS)
 
 check: $(OTHER_GOALS)
 	@$(TOP)/tools/install-packages check
+	@$(TOP)/tools/install-packages cross || echo "Other compilers and CPUs are not tested."
 	@echo "Building distilsst."
 	@$(MAKE_AGAIN) all test-programs
 	@$(TOP)/test/run
@@ -63,7 +64,11 @@ UTF8PROC_CFLAGS := $(shell pkg-config --cflags libutf8proc 2>/dev/null)
 UTF8PROC_LIBS := $(shell pkg-config --libs libutf8proc 2>/dev/null || echo -lutf8proc)
 
 # The same answer from every compiler: a * b + c is fused where we say fma, only.
-CORE_CFLAGS = -std=gnu11 -ffp-contract=off
+CORE_CFLAGS := -std=gnu11 -ffp-contract=off
+# 32-bit x86 would compute it in wider registers.
+ifneq (,$(filter i386 i486 i586 i686,$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))))
+CORE_CFLAGS += -msse2 -mfpmath=sse
+endif
 PG_CPPFLAGS = $(UTF8PROC_CFLAGS)
 PG_CFLAGS = $(CORE_CFLAGS) -Wno-declaration-after-statement
 SHLIB_LINK = $(UTF8PROC_LIBS) -lm
@@ -87,11 +92,12 @@ $(filter src/kernels_%,$(CORE)): CFLAGS += -fno-stack-protector
 # Their copy of the core is compiled without the server's flags and headers.
 PACK = distilsst-pack
 PACK_OBJS = $(addprefix host/,tools/distilsst-pack.o tools/config.o tools/safetensors.o tools/vocab_table.o $(CORE))
-HOST_CFLAGS = -O2 -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools $(UTF8PROC_CFLAGS)
+HOST_OPTIMIZE = -O2
+HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools $(UTF8PROC_CFLAGS)
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic) host/bench/engine
+TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward) host/bench/engine
 HEADERS_ALL = $(wildcard $(TOP)/src/*.h $(TOP)/tools/*.h)
 
 # A VPATH build has no folders for its objects yet, and an order-only
@@ -119,6 +125,10 @@ host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_ta
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_forward: $(TOP)/test/golden_forward.c host/tools/map_model.o $(addprefix host/,$(CORE))
+	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+# The same two over the very objects of the extension.
+$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/tools/map_model.o $(CORE)
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/synthetic: $(TOP)/test/synthetic.c

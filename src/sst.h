@@ -19,14 +19,22 @@
  *
  * One answer: a text has the same logits, bit for bit, alone or in any batch and with any kernels. Every output
  * element is one chain of fma over k that starts from the bias; every sum over a row is taken in one
- * order of 16 lanes; exp and erf are our own polynomials. Compile with -ffp-contract=off.
+ * order of 16 lanes; exp and erf are our own polynomials. Compile with -ffp-contract=off. Packed files and safetensors
+ * are little-endian, and so are the machines that read them.
  */
 #ifndef SST_H
 #define SST_H
 
+#include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+_Static_assert(FLT_EVAL_METHOD == 0, "float is computed in float: on 32-bit x86 compile with -msse2 -mfpmath=sse");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "distilsst is for little-endian machines");
+#ifdef __FAST_MATH__
+#error "-ffast-math changes results"
+#endif
 
 /* Shapes a packed file may have; sst_model_open refuses others. They keep every product below 2^62. */
 #define SST_MAX_LAYERS 64

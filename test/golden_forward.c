@@ -1,12 +1,13 @@
 /*
  * golden_forward.c - the forward pass against golden logits, with every kernel table that this CPU has.
  *
- *   golden_forward MODEL.dsst GOLDEN.jsonl BOUND
+ *   golden_forward MODEL.dsst GOLDEN.jsonl [BOUND]
  *
- * For each row {"text"?, "ids", "logits"}: the tokenizer gives the ids, the logits are within BOUND of float64's, and they are
- * the same bits with every table, alone and in a batch of all rows. Plain C is slow: with a large model it takes the
- * shortest rows only. Prints TAP.
+ * For each row {"text"?, "ids", "logits"?}: the tokenizer gives the ids, the logits are within BOUND of float64's, and they are
+ * the same bits with every table, alone and in a batch of all rows; so are those of the packed self-test vectors. Plain C is
+ * slow: with a large model it takes the shortest rows only. Prints TAP, and a checksum over the logits of all rows.
  */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ typedef struct row
     char       *text;           /* NULL: ids only */
     int32_t    *ids;
     size_t      count;
-    double     *logits;         /* [C] */
+    double     *logits;         /* [C], or NULL */
 } row;
 
 static sst_model model;
@@ -56,10 +57,10 @@ add_row(const char *line)
     r->text = text ? strdup(text) : NULL;
     r->count = json_array_size(ids);
     r->ids = calloc(r->count, sizeof(int32_t));
-    r->logits = calloc(model.shape.labels, sizeof(double));
+    r->logits = logits ? calloc(model.shape.labels, sizeof(double)) : NULL;
     for (size_t i = 0; i < r->count; i++)
         r->ids[i] = (int32_t) json_integer_value(json_array_get(ids, i));
-    for (size_t i = 0; i < model.shape.labels; i++)
+    for (size_t i = 0; i < json_array_size(logits); i++)
         r->logits[i] = json_number_value(json_array_get(logits, i));
     json_decref(json);
 }
@@ -129,6 +130,29 @@ test_tokenizer(void)
         ok(wrong == 0, "the tokenizer gives the rows' ids");
 }
 
+static void
+test_selftest(const sst_kernels *kernels)
+{
+    int32_t    *ids = malloc(model.shape.positions * sizeof(int32_t));
+    float       logits[SST_MAX_LABELS];
+    size_t      wrong = 0;
+    char        name[100];
+
+    for (uint32_t i = 0; i < model.selftests; i++)
+    {
+        sst_selftest test = sst_model_selftest(&model, i);
+        bool        truncated;
+        const size_t start[2] = {0, sst_tokenize(&model.vocab, test.text, strlen(test.text), false, ids,
+                                                 model.shape.positions, &truncated, NULL)};
+
+        wrong += sst_forward(&model, kernels, ids, start, 1, logits, workspace, NULL) != SST_OK ||
+            memcmp(logits, test.logits, model.shape.labels * sizeof(float)) != 0;
+    }
+    free(ids);
+    snprintf(name, sizeof(name), "%s, %u packed self-test vectors: the same bits", kernels->name, model.selftests);
+    ok(wrong == 0 && model.selftests > 0, name);
+}
+
 static float *
 one_by_one(const sst_kernels *kernels, size_t count)
 {
@@ -195,9 +219,9 @@ main(int argc, char **argv)
 {
     float      *best;
 
-    if (argc != 4)
+    if (argc != 3 && argc != 4)
     {
-        fputs("usage: golden_forward MODEL.dsst GOLDEN.jsonl BOUND\n", stderr);
+        fputs("usage: golden_forward MODEL.dsst GOLDEN.jsonl [BOUND]\n", stderr);
         return 2;
     }
     map_model(argv[1], &model);
@@ -206,7 +230,8 @@ main(int argc, char **argv)
     qsort(rows, row_count, sizeof(row), compare_counts);
     best = one_by_one(sst_kernels_get(SST_ISA_BEST), row_count);
     test_tokenizer();
-    test_bound(best, atof(argv[3]));
+    if (argc == 4)
+        test_bound(best, atof(argv[3]));
     for (int isa = SST_ISA_C; isa < SST_ISA_BEST; isa++)
     {
         const sst_kernels *kernels = sst_kernels_get((sst_isa) isa);
@@ -216,7 +241,10 @@ main(int argc, char **argv)
             continue;           /* not on this CPU */
         test_same(best, one_by_one(kernels, count), count, kernels->name, "one by one");
         test_same(best, one_batch(kernels, count), count, kernels->name, "in one batch");
+        test_selftest(kernels);
     }
+    printf("# logits of %zu rows: %016" PRIx64 "\n", row_count,
+           sst_hash64(best, row_count * model.shape.labels * sizeof(float)));
     printf("1..%d\n", tests);
     return failures != 0;
 }

@@ -588,7 +588,8 @@ open_file(const char *path)
 
     if (!ends_with(path, ".gz"))
         return fopen(path, "r");
-    snprintf(command, sizeof(command), "gzip -dc '%s'", path);
+    if (snprintf(command, sizeof(command), "gzip -dc '%s'", path) >= (int) sizeof(command))
+        return NULL;
     return popen(command, "r");
 }
 

@@ -1,0 +1,182 @@
+#!/bin/bash
+# test/cpu.sh [base]
+#
+# One answer on any CPU and from any compiler.  The core built by other
+# compilers and for other CPUs, and the very objects of the extension, goes
+# through the unit test and golden rows, under qemu-user on CPUs that have more
+# or fewer instructions; the checksum over all logits is the same everywhere.
+# "base" adds the rows of the large model where no CPU is emulated, which takes
+# minutes.  Prints TAP.  What lacks its compiler or qemu is skipped;
+# "tools/install-packages cross" installs them.
+
+set -eu
+cd "$(dirname "$0")/.."
+build=$(cd "${BUILD_DIR:-.}" && pwd)
+with_base=${1-}
+tests=0 failures=0
+
+# Checksums of the logits of test/golden/forward_*.jsonl.  Where they change,
+# expression indexes and stored columns that were made before are out of date.
+declare -A checksum=(
+	[tiny-fp32]=b1c6d158b41f0a23 [tiny-int8]=266ce10f08be21e9
+	[base-fp32]=29d1a08276a6fb6a [base-int8]=d5a746ccf1f0ee23
+)
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/sst-cpu.XXXXXX")
+trap 'rm -rf "$tmp"' EXIT
+
+# ok NAME COMMAND...: one line of TAP, by COMMAND's exit status.
+ok()
+{
+	tests=$((tests + 1))
+	if "${@:2}"; then
+		echo "ok $tests - $1"
+	else
+		echo "not ok $tests - $1"
+		failures=$((failures + 1))
+	fi
+}
+
+# have NAME PROGRAM...: are they all there?  If not, NAME is skipped.
+have()
+{
+	local program
+	for program in "${@:2}"; do
+		command -v "$program" >/dev/null || {
+			ok "$1 # SKIP there is no $program" true
+			return 1
+		}
+	done
+}
+
+# --- Builds ---
+
+# build_in NAME VARIABLE=VALUE...: the test programs, in a folder of their own,
+# without VPATH, by which make would find those of the source folder.
+build_in()
+{
+	mkdir -p "$build/host/cpu/$1"
+	# shellcheck disable=SC2016  # make's own variable
+	ok "builds: $1" make -s -C "$build/host/cpu/$1" -f "$PWD/Makefile" VPATH= SANITIZE= \
+		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/unit host/test/golden_forward host/test/golden_tokenizer
+}
+
+# build_foreign NAME ARCH CC: statically, so that qemu needs no libraries.
+build_foreign()
+{
+	local folder=$build/host/cpu/libraries-$2
+	test/foreign-libraries "$2" "$folder" >"$tmp/apt" 2>&1 || {
+		cat "$tmp/apt"
+		ok "$1 # SKIP no libraries for $2" true
+		return 1
+	}
+	build_in "$1" CC="$3" UTF8PROC_CFLAGS="-I$folder/root/usr/include" \
+		HOST_LIBS="-static $(find "$folder/root" -name '*.a' -printf '%p ') -lm"
+}
+
+# --- Tests ---
+
+make_models()
+{
+	local precision folder
+	"$build/host/test/synthetic" "$tmp/odd" 2,40,5,56,70,300,3
+	"$build/host/test/synthetic" "$tmp/tiny" 2,64,4,128,128,30522,2
+	[ -z "$with_base" ] || "$build/host/test/synthetic" "$tmp/base" 6,768,12,3072,512,30522,2
+	for precision in fp32 int8; do
+		for folder in "$tmp"/odd "$tmp"/tiny ${with_base:+"$tmp"/base}; do
+			"$build/distilsst-pack" "$folder" "$folder-$precision.dsst" --precision "$precision" >/dev/null
+		done
+	done
+	"$build/distilsst-pack" model/starter "$tmp/starter.dsst" >/dev/null
+	head -n 1 test/golden/docs.jsonl >"$tmp/starter.jsonl"
+}
+
+# golden MODEL PRECISION [EMULATOR...] PROGRAM
+golden()
+{
+	local expected=${checksum[$1-$2]}
+	"${@:3}" "$tmp/$1-$2.dsst" "test/golden/forward_$1.jsonl" >"$tmp/out" || failures=$((failures + 1))
+	cat "$tmp/out"
+	ok "$1, $2: the checksum over all logits is $expected" grep -q "^# logits of .*: $expected\$" "$tmp/out"
+}
+
+tested_up_to() { [ "$(sed -n 's/^ok .* - \(.*\), 60 rows in one batch.*/\1/p' "$tmp/out" | tail -n 1)" = "$1" ]; }
+
+# run_on LEVEL FOLDER [EMULATOR...]: the programs in FOLDER, which must find
+# LEVEL to be the best kernels; '' where that depends on this machine.
+run_on()
+{
+	local level=$1 folder=$2 emulator=("${@:3}")
+	echo "# ${folder#"$build/host/"} ${emulator[*]}"
+	ok "the unit test ends well" "${emulator[@]}" "$folder/unit" "$tmp/odd-fp32.dsst"
+	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
+	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
+	golden tiny int8 "${emulator[@]}" "$folder/golden_forward"
+	ok "the starter's vectors end well" "${emulator[@]}" "$folder/golden_forward" "$tmp/starter.dsst" "$tmp/starter.jsonl"
+	if [ -n "$with_base" ] && [ ${#emulator[@]} = 0 ]; then
+		golden base fp32 "$folder/golden_forward"
+		golden base int8 "$folder/golden_forward"
+	fi
+}
+
+# tokenizer_on FOLDER EMULATOR...: where char is unsigned (ARM) or size_t has
+# 32 bits (i386).
+tokenizer_on()
+{
+	ok "the tokenizer's rows end well" "${@:2}" "$1/golden_tokenizer" model/starter/vocab.txt test/golden/{edge,docs,fuzz}.jsonl
+}
+
+# Nothing but the AVX kernels has AVX registers or encodings, and these export
+# no function that the linker might choose for others.
+no_stray_avx()
+{
+	local object status=0
+	for object in "$build"/src/*.o; do
+		case $object in
+			*/kernels_avx*) ! nm --defined-only --extern-only "$object" | grep -i ' [tuwv] ' || status=1 ;;
+			*) ! objdump -d "$object" | grep -m 3 -E '%[yz]mm|	v[a-z0-9]+ .*%xmm' || status=1 ;;
+		esac
+	done
+	return $status
+}
+
+# refuses MESSAGE COMPILER...: the core does not compile, and says why.
+refuses()
+{
+	! "${@:2}" -std=gnu11 -fsyntax-only -x c src/sst.h 2>"$tmp/message" && grep -q -e "$1" "$tmp/message"
+}
+
+# --- Main ---
+
+make_models
+native=$(uname -m)
+
+run_on '' "$build/host/test/so"
+[ "$native" != x86_64 ] || ok "no AVX outside its kernels" no_stray_avx
+if [ "$native" = x86_64 ] && have "the extension's objects on older CPUs" qemu-x86_64; then
+	run_on c "$build/host/test/so" qemu-x86_64 -cpu qemu64
+	run_on avx2 "$build/host/test/so" qemu-x86_64 -cpu Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid
+fi
+build_in gcc-O3 HOST_OPTIMIZE=-O3
+run_on '' "$build/host/cpu/gcc-O3/host/test"
+if have clang clang; then
+	build_in clang CC=clang
+	run_on '' "$build/host/cpu/clang/host/test"
+	ok "big-endian machines are refused" refuses little-endian clang --target=s390x-linux-gnu -ffreestanding
+	ok "x87 arithmetic is refused" refuses mfpmath=sse clang --target=i686-linux-gnu -ffreestanding
+fi
+ok "-ffast-math is refused" refuses ffast-math gcc -ffast-math
+if have i386 i686-linux-gnu-gcc qemu-i386 && build_foreign i386 i386 i686-linux-gnu-gcc; then
+	run_on c "$build/host/cpu/i386/host/test" qemu-i386
+	tokenizer_on "$build/host/cpu/i386/host/test" qemu-i386
+fi
+if have aarch64 aarch64-linux-gnu-gcc qemu-aarch64 && build_foreign aarch64 arm64 aarch64-linux-gnu-gcc; then
+	run_on neon "$build/host/cpu/aarch64/host/test" qemu-aarch64 -cpu cortex-a53
+	run_on neondot "$build/host/cpu/aarch64/host/test" qemu-aarch64 -cpu neoverse-n1
+	tokenizer_on "$build/host/cpu/aarch64/host/test" qemu-aarch64
+	if have "aarch64 by clang" clang && build_foreign aarch64-clang arm64 "clang --target=aarch64-linux-gnu"; then
+		run_on neondot "$build/host/cpu/aarch64-clang/host/test" qemu-aarch64 -cpu neoverse-n1
+	fi
+fi
+echo "1..$tests"
+[ $failures = 0 ]
