@@ -120,7 +120,7 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT r.id FROM review r LEFT JOIN reply p ON p.review = r.id
       WHERE sst2_label(coalesce(p.body, r.body)) = ''NEGATIVE'' ORDER BY 1'),
     ('SELECT id FROM review r WHERE EXISTS (SELECT FROM reply WHERE review = r.id AND sst2_score(body) > 0.5)'),
-    ('SELECT id FROM review r WHERE EXISTS (SELECT FROM reply WHERE review > r.id AND sst2_score(body) > 0.5 OFFSET 0)')
+    ('SELECT id, (SELECT s.id FROM review s WHERE s.id > r.id AND sst2_score(s.body) > 0.5 LIMIT 1) FROM review r WHERE id < 50')
 ) v (statement);
 
 -- arguments of aggregates
