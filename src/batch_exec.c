@@ -318,6 +318,7 @@ end_batch(CustomScanState *css)
 static Size
 estimate_shared(CustomScanState *css, ParallelContext *pcxt)
 {
+    (void) css;
     return offsetof(shared_usage, worker) + pcxt->nworkers * sizeof(ClassifyUsage);
 }
 
@@ -334,6 +335,7 @@ initialize_shared(CustomScanState *css, ParallelContext *pcxt, void *memory)
 static void
 initialize_worker(CustomScanState *css, shm_toc *toc, void *memory)
 {
+    (void) toc;
     ((BatchState *) css)->usage = &((shared_usage *) memory)->worker[ParallelWorkerNumber];
 }
 

@@ -8,7 +8,7 @@
 
 static const char specials[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
 
-/* Every piece but [MASK] and the like is the id of its bytes, the last of those equal. */
+/* Pieces lie side by side in the bytes of the table, which have lost the ends of their lines. */
 static void
 check_table(const sst_vocab_table *table)
 {
