@@ -206,26 +206,27 @@ gemm_f32(int rows, int panels, const float *x, size_t ldx, const float *w, size_
 
 /* ---- int8 ------------------------------------------------------------------------------------ */
 
-/* The lowest and highest of x [n] and 0. */
-SST_INLINE void
+/* The lowest and highest of x [n] and 0. Returns 0, or NaN where one of x is not finite: comparisons lose NaN. */
+SST_INLINE float
 row_range(const float *x, size_t n, float *low, float *high)
 {
-    v16         least = v16_set1(0.0f),
-                most = v16_set1(0.0f);
+    const v16   zero = v16_set1(0.0f);
+    v16         least = zero,
+                most = zero,
+                nothing = zero;
     size_t      i = 0;
 
-    for (; i + SST_LANES <= n; i += SST_LANES)
+    for (; i < n; i += SST_LANES)
     {
-        least = v16_min(least, v16_load(x + i));
-        most = v16_max(most, v16_load(x + i));
-    }
-    if (i < n)
-    {
-        least = v16_min(least, load_part(x + i, n - i, 0.0f));
-        most = v16_max(most, load_part(x + i, n - i, 0.0f));
+        v16         lanes = n - i >= SST_LANES ? v16_load(x + i) : load_part(x + i, n - i, 0.0f);
+
+        least = v16_min(least, lanes);
+        most = v16_max(most, lanes);
+        nothing = v16_fma(lanes, zero, nothing);
     }
     *low = least_lane(least);
     *high = greatest_lane(most);
+    return sum_lanes(nothing);
 }
 
 /* The steps of 16 values as integers in the low bits, by the trick of v16_exp2. */
@@ -255,14 +256,15 @@ quantize(const float *x, size_t n, void *values, size_t stride, sst_row_scale *r
     float       low,
                 high,
                 range,
+                nothing,
                 steps;
     v16         offset;
     size_t      i = 0;
 
-    row_range(x, n, &low, &high);
+    nothing = row_range(x, n, &low, &high);
     range = high - low;
     steps = range > 1e-30f ? 255.0f / range : 0.0f; /* below, the row is as good as 0 */
-    row->scale = range / 255.0f;    /* not finite where x is not, so that it comes out */
+    row->scale = (range + nothing) / 255.0f;    /* NaN where one of x is not finite, so that it comes out */
     row->zero = steps > 0.0f ? (int32_t) (0.5f - low * steps) : 0;
     offset = v16_set1(12582912.0f + (float) row->zero);
     for (; i + SST_LANES <= n; i += SST_LANES, u += SST_LANES / 4 * stride)

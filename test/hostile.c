@@ -127,7 +127,7 @@ main(int argc, char **argv)
         float       value;
     }           kinds[] = {
         {"huge", FLT_MAX}, {"large", 1e30f}, {"denormal", 1e-42f}, {"tiny", FLT_MIN}, {"zero", 0}, {"infinite", INFINITY},
-        {"NaN", NAN}
+        {"NaN", NAN}, {"other NaN", __builtin_nanf("0x12345")}
     };
     const size_t count = sizeof(kinds) / sizeof(kinds[0]);
     sst_model   model;
