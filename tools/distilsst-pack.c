@@ -365,6 +365,9 @@ fill_header(const source *src, const char *name, const char *notice, sst_packed_
         die("the model's name is longer than %zu bytes", sizeof(header->name) - 1);
     if (strlen(notice) >= sizeof(header->notice))
         die("the notice is longer than %zu bytes", sizeof(header->notice) - 1);
+    for (const char *c = notice; *c; c++)   /* it is shown as it is, in databases of any encoding */
+        if ((unsigned char) *c >= 0x80)
+            die("the notice is not in ASCII");
     strcpy(header->name, name);
     strcpy(header->notice, notice);
     strcpy(header->fingerprint, src->fingerprint);
@@ -443,7 +446,7 @@ usage(FILE *to)
           "\n"
           "  --precision P      fp32 (default), or int8 for the linear layers of the transformer\n"
           "  --name NAME        what sst2_model() calls it (default: the last part of _name_or_path)\n"
-          "  --notice TEXT      told once to a session that uses it without having asked for it\n", to);
+          "  --notice TEXT      in ASCII; told once to a session that uses it without having asked for it\n", to);
 }
 
 static sst_precision

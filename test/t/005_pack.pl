@@ -295,6 +295,7 @@ for my $value ([ 'NaN', 0x7fc00000 ], [ 'infinity', 0x7f800000 ], [ 'minus infin
 }
 refuses('an unknown precision', {%good}, qr/--precision is .*, not "fp8"/, '--precision', 'fp8');
 refuses('a long name', {%good}, q(the model's name is longer than 63 bytes), '--name', 'x' x 64);
+refuses('a notice with an accent', {%good}, 'the notice is not in ASCII', '--notice', "caf\xc3\xa9");
 refuses('a long notice', {%good}, 'the notice is longer than 759 bytes', '--notice', 'x' x 760);
 
 # What is not asked for may be there.
