@@ -94,7 +94,7 @@ sub first_call_ms
 	}
 	return median(@ms);
 }
-try_thrice('what the first call of a session costs more than the second', 20, 'ms', \&first_call_ms);
+show_figure('what the first call of a session costs more than the second', 'ms', \&first_call_ms);
 
 # --- Stopping a long call ---
 
@@ -144,14 +144,14 @@ sub call_boss
 for my $isa ('auto', 'c')
 {
 	my $set = "SET distilsst.isa = '$isa'";
-	try_thrice("pg_cancel_backend, isa $isa", 50, 'ms', sub {
+	show_figure("pg_cancel_backend, isa $isa", 'ms', sub {
 			stop_ms($set, '57014', 'canceling statement due to user request', call_boss('pg_cancel_backend'));
 		});
-	try_thrice("statement_timeout, isa $isa", 50, 'ms', sub {
+	show_figure("statement_timeout, isa $isa", 'ms', sub {
 			stop_ms("$set; SET statement_timeout = 200", '57014', 'canceling statement due to statement timeout',
 				sub { return time + 0.2 });
 		});
-	try_thrice("pg_terminate_backend, isa $isa", 50, 'ms', sub {
+	show_figure("pg_terminate_backend, isa $isa", 'ms', sub {
 			stop_ms($set, '57P01', 'terminating connection due to administrator command',
 				call_boss('pg_terminate_backend'));
 		});

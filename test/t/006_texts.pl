@@ -74,7 +74,7 @@ SQL
 }
 for my $name ('external', 'compressed')
 {
-	try_thrice("what a text of 100 MB, $name, costs beside one of 10 kB", 5, 'times',
+	show_figure("what a text of 100 MB, $name, costs beside one of 10 kB", 'times',
 		sub { read_us($name) / read_us('small') });
 }
 $session->query('DROP TABLE sst_test_large');
@@ -121,7 +121,7 @@ sub stop_ms
 	$session->query('SET statement_timeout = 0');
 	return $ms[0] > $ms[1] ? $ms[0] : $ms[1];
 }
-try_thrice('stopping sst2_token_count()', 100, 'ms', \&stop_ms);
+show_figure('stopping sst2_token_count()', 'ms', \&stop_ms);
 is($session->query(q(SELECT sst2_token_count('a b'))), 4, 'the session goes on');
 
 done_testing();

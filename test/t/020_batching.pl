@@ -108,7 +108,7 @@ sub cancel_ms
 	is($large->finish->{error}{message}, 'canceling statement due to user request', 'a batch is cancelled');
 	return 1000 * (time - $told);
 }
-try_thrice('cancelling a batch', 100, 'ms', \&cancel_ms);
+show_figure('cancelling a batch', 'ms', \&cancel_ms);
 is($large->query('SELECT count(sst2_label(body)) FROM sst_test'), 100, 'the session goes on');
 
 # --- A dropped extension ---
