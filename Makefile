@@ -98,7 +98,7 @@ HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
 TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward) host/bench/engine
-HEADERS_ALL = $(wildcard $(TOP)/src/*.h $(TOP)/tools/*.h)
+HEADERS_ALL = $(wildcard $(TOP)/src/*.h $(TOP)/tools/*.h $(TOP)/test/*.h)
 
 # A VPATH build has no folders for its objects yet, and an order-only
 # prerequisite would be satisfied by those of the source tree.

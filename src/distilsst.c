@@ -109,7 +109,7 @@ PG_FUNCTION_INFO_V1(sst2_label);
 Datum
 sst2_label(PG_FUNCTION_ARGS)
 {
-    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
+    SstAnswer   answer = classify_text(PG_GETARG_DATUM(0));
 
     PG_RETURN_DATUM(label_datum(&answer));
 }
@@ -118,7 +118,7 @@ PG_FUNCTION_INFO_V1(sst2_score);
 Datum
 sst2_score(PG_FUNCTION_ARGS)
 {
-    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
+    SstAnswer   answer = classify_text(PG_GETARG_DATUM(0));
 
     PG_RETURN_DATUM(score_datum(&answer));
 }
@@ -127,7 +127,7 @@ PG_FUNCTION_INFO_V1(sst2_logits);
 Datum
 sst2_logits(PG_FUNCTION_ARGS)
 {
-    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
+    SstAnswer   answer = classify_text(PG_GETARG_DATUM(0));
 
     PG_RETURN_DATUM(logits_datum(&answer));
 }
@@ -136,7 +136,7 @@ PG_FUNCTION_INFO_V1(sst2_classify);
 Datum
 sst2_classify(PG_FUNCTION_ARGS)
 {
-    SstAnswer      answer = classify_text(PG_GETARG_DATUM(0));
+    SstAnswer   answer = classify_text(PG_GETARG_DATUM(0));
 
     if (get_call_result_type(fcinfo, NULL, &answer.row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");

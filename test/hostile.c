@@ -12,6 +12,7 @@
 
 #include "map_model.h"
 #include "packed.h"
+#include "splitmix64.h"
 
 #define TOKENS 23
 #define ROUNDS 100
@@ -30,11 +31,7 @@ static uint64_t seed = 1;
 static uint64_t
 next_random(void)
 {
-    uint64_t    z = seed += UINT64_C(0x9E3779B97F4A7C15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
+    return splitmix64(&seed);
 }
 
 static void

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "splitmix64.h"
+
 typedef struct shape
 {
     unsigned    layers,
@@ -135,13 +137,8 @@ fill(const tensor *t, float *values)
     state = key;
     for (size_t i = 0; i < elements(t); i++)
     {
-        uint64_t    z = state += UINT64_C(0x9E3779B97F4A7C15);
-        double      value;
+        double      value = scale * ((double) (splitmix64(&state) >> 40) / 8388608.0 - 1.0);
 
-        z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-        z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-        z ^= z >> 31;
-        value = scale * ((double) (z >> 40) / 8388608.0 - 1.0);
         if (norm_weight)
             value = (1.0 + value) * (i % 97 == key % 97 ? 4.0 : 1.0);
         values[i] = (float) value;

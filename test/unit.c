@@ -13,6 +13,7 @@
 
 #include "forward.h"
 #include "packed.h"
+#include "splitmix64.h"
 
 /* gcc 14 aligns what ASan watches for use after return to less than a vector needs (gcc bug 110027). */
 extern const char *__asan_default_options(void);
@@ -34,17 +35,12 @@ ok(bool passed, const char *name)
     printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
 }
 
-/* splitmix64, so that a failure repeats */
 static uint64_t seed = 42;
 
 static uint64_t
 next_random(void)
 {
-    uint64_t    z = seed += UINT64_C(0x9E3779B97F4A7C15);
-
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
+    return splitmix64(&seed);
 }
 
 static double
