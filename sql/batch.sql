@@ -8,13 +8,13 @@ INSERT INTO review
     SELECT n, (ARRAY['film', 'book', 'play'])[1 + n % 3], 'title ' || n % 7,
            CASE WHEN n % 10 > 0
                 THEN (ARRAY['good', 'a bad', 'not so boring', 'the worst', ''])[1 + n % 5] || ' plot ' || n % 40 END
-    FROM generate_series(1, 300) n;
+    FROM generate_series(1, 75) n;
 CREATE TABLE reply (review int, body text);
-INSERT INTO reply SELECT n * 3, 'I agree ' || n % 9 FROM generate_series(1, 80) n;
+INSERT INTO reply SELECT n * 3, 'I agree ' || n % 9 FROM generate_series(1, 24) n;
 CREATE TABLE part (id int, body text) PARTITION BY RANGE (id);
-CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (50);
-CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (50) TO (1000);
-INSERT INTO part SELECT n, 'part ' || n % 20 FROM generate_series(1, 100) n;
+CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (20);
+CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (20) TO (1000);
+INSERT INTO part SELECT n, 'part ' || n % 20 FROM generate_series(1, 40) n;
 ANALYZE review, reply, part;
 
 -- The rows that statements give and, if asked for, those of a query afterwards; then all is undone.
@@ -49,7 +49,7 @@ END $$;
 
 -- what plans look like
 EXPLAIN (COSTS OFF) SELECT id, sst2_label(body), sst2_score(body) FROM review;
-EXPLAIN (COSTS OFF, VERBOSE) SELECT id, sst2_label(body) FROM review WHERE id < 200 AND sst2_score(body) > 0.5;
+EXPLAIN (COSTS OFF, VERBOSE) SELECT id, sst2_label(body) FROM review WHERE id < 50 AND sst2_score(body) > 0.5;
 EXPLAIN (COSTS OFF) SELECT avg(sst2_score(body)), count(*) FILTER (WHERE sst2_label(title) = 'POSITIVE') FROM review;
 EXPLAIN (COSTS OFF) UPDATE review SET kind = sst2_label(body) WHERE sst2_label(title) = 'NEGATIVE';
 EXPLAIN (COSTS OFF) SELECT sst2_label(body) FROM part;
@@ -64,7 +64,7 @@ BEGIN
     RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query;
 END $$;
 SELECT line FROM explain_analyze($$ SELECT sst2_label(repeat('long ', 600)), sst2_label(title || ' of ' || kind), sst2_score(title || ' of ' || kind)
-    FROM review ORDER BY id LIMIT 100 $$) line WHERE line ~ 'Text|Batches|Tokens';
+    FROM review ORDER BY id LIMIT 60 $$) line WHERE line ~ 'Text|Batches|Tokens';
 
 -- projections
 SELECT statement, (compare(statement)).* FROM (VALUES
@@ -99,7 +99,7 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT r.id, l FROM review r, LATERAL (SELECT sst2_label(p.body) l FROM reply p WHERE p.review = r.id OFFSET 0) s'),
     ('SELECT id, sst2_label(body) FROM part'),
     ('SELECT sst2_label(body) FROM review UNION ALL SELECT sst2_label(body) FROM reply'),
-    ('SELECT sst2_label(body) FROM review EXCEPT SELECT sst2_label(body) FROM reply WHERE review > 200'),
+    ('SELECT sst2_label(body) FROM review EXCEPT SELECT sst2_label(body) FROM reply WHERE review > 50'),
     ('WITH s AS MATERIALIZED (SELECT sst2_label(body) l FROM review) SELECT count(*), count(DISTINCT l) FROM s'),
     ('WITH RECURSIVE s (n, l) AS (SELECT 1, sst2_label(''good '' || id) FROM review WHERE id < 9
       UNION ALL SELECT n + 1, sst2_label(l) FROM s WHERE n < 4) SELECT * FROM s'),
@@ -132,7 +132,7 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY sst2_score(body)) FROM review'),
     ('SELECT kind, title, avg(sst2_score(body)) FROM review GROUP BY CUBE (kind, title) ORDER BY 1, 2'),
     ('SELECT kind FROM review GROUP BY kind HAVING avg(sst2_score(body)) > 0.4 ORDER BY kind'),
-    ('SELECT count(*) FILTER (WHERE id > 100 AND sst2_label(body) = ''POSITIVE'') FROM review')
+    ('SELECT count(*) FILTER (WHERE id > 30 AND sst2_label(body) = ''POSITIVE'') FROM review')
 ) v (statement);
 
 -- a window's run condition refers to the target list as it is
@@ -254,17 +254,17 @@ ROLLBACK;
 -- a kept plan follows batch_size
 PREPARE labels (int) AS SELECT count(sst2_label(body)) FROM review WHERE id < $1;
 SET plan_cache_mode = force_generic_plan;
-EXECUTE labels (100);
+EXECUTE labels (50);
 SET distilsst.batch_size = 1;
-EXECUTE labels (100);
+EXECUTE labels (50);
 SET distilsst.batch_size = 3;
-EXECUTE labels (100);
+EXECUTE labels (50);
 RESET distilsst.batch_size;
 RESET plan_cache_mode;
 
 -- parallel workers
 SET parallel_setup_cost = 0;
-SET parallel_tuple_cost = 0;
+SET parallel_tuple_cost = 1;
 SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM review WHERE sst2_label(body) = 'POSITIVE';
