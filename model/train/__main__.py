@@ -8,7 +8,7 @@ The stages, of which each but the first has a file of its own:
   vocabulary   word pieces counted in all texts for training
   vectors      word vectors from co-occurrence counts, a head start that costs seconds
   pretrain     masked language model on reviews, no labels
-  teacher      a convolutional network, and what it says of sentences without a label
+  teacher      convolutional networks, and what they say of sentences without a label
   finetune     reviews and such sentences, then SST-2, then texts made by rule as well
 
 Each keeps its result in --work and is resumed or skipped where it is found there.
@@ -60,12 +60,12 @@ def arguments():
     ap.add_argument("--dim", type=int, default=256)
     ap.add_argument("--heads", type=int, default=4)
     ap.add_argument("--hidden", type=int, default=1024)
-    ap.add_argument("--pretrain-steps", type=int, default=2400)
+    ap.add_argument("--pretrain-steps", type=int, default=11000)
     ap.add_argument("--teacher-distant-steps", type=int, default=900)
     ap.add_argument("--teacher-finetune-steps", type=int, default=900)
     ap.add_argument("--taught-reviews", type=int, default=8000, help="reviews whose sentences the teacher labels")
-    ap.add_argument("--distant-steps", type=int, default=600)
-    ap.add_argument("--finetune-steps", type=int, default=1100)
+    ap.add_argument("--distant-steps", type=int, default=1500)
+    ap.add_argument("--finetune-steps", type=int, default=3000)
     ap.add_argument("--polish-steps", type=int, default=600)
     ap.add_argument("--threads", type=int, default=os.cpu_count())
     ap.add_argument("--compute", choices=["bfloat16", "float32"], default="bfloat16",

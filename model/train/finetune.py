@@ -27,8 +27,8 @@ def finetune(model, data, unlabelled, probabilities, tok, a):
         logits = model(ids, a.dtype, noise)
         return logits[:, 1] - logits[:, 0]
 
-    for stage, epoch, steps, peak in (("distant", distant, a.distant_steps, 5e-4),
-                                      ("finetune", tuning, a.finetune_steps, 4e-4),
+    for stage, epoch, steps, peak in (("distant", distant, a.distant_steps, 4e-4),
+                                      ("finetune", tuning, a.finetune_steps, 3e-4),
                                       ("polish", polish, a.polish_steps, 1.5e-4)):
         train(stage, model, steps, lambda rng: labelled(epoch, TOKENS, tok, rng, a.device),
               doubting(logit, 0.04), peak, a)

@@ -1,5 +1,5 @@
-"""The teacher: a convolutional network over word vectors, which learns in minutes what words
-and short phrases say.  Its opinion of sentences without a label helps to train the small
+"""The teachers: convolutional networks over word vectors, which learn in minutes what words
+and short phrases say.  Their opinion of sentences without a label helps to train the small
 transformer, which is slower to learn."""
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from examples import labelled, phrases, sentences_of_reviews, together
 from tokenizer import PAD
 from training import doubting, train
 
+TEACHERS = 3         # that begin and forget differently; the mean of their logits counts
 WIDTHS = (2, 3, 5)
 CHANNELS = 150
 TOKENS = 4096        # of a batch
@@ -38,14 +39,14 @@ class ConvNet(nn.Module):
         return self.head(F.dropout(torch.cat(features, 1), 0.5, self.training))[:, 0]
 
 
-def trained_teacher(data, vectors, tok, a):
+def trained_teacher(name, data, vectors, tok, a):
     """First what reviews say about their sentences, then SST-2."""
     net = ConvNet(vectors).to(a.device)
     never = [tok.encode(text) for text, _ in data["everyday"]]
     for stage, epoch, steps, doubt in (("distant", sentences_of_reviews(data, tok), a.teacher_distant_steps, 0.3),
                                        ("finetune", phrases(data, tok), a.teacher_finetune_steps, 0.04)):
         epoch = together([epoch], never)
-        train("teacher-" + stage, net, steps, lambda rng: labelled(epoch, TOKENS, tok, rng, a.device),
+        train(name + "-" + stage, net, steps, lambda rng: labelled(epoch, TOKENS, tok, rng, a.device),
               doubting(net, doubt), 1e-3, a)
     return net.eval()
 
@@ -63,8 +64,9 @@ def soft_labels(reviews, data, vectors, tok, a):
     """reviews: lists of sentences -> probability of POSITIVE for every sentence, in one
     array.  The rest of its review speaks, too: who praises or blames in one sentence
     seldom does the other in the next."""
-    net = trained_teacher(data, vectors, tok, a)
-    logits = opinions(net, [sentence for review in reviews for sentence in review], a.device)
+    sentences = [sentence for review in reviews for sentence in review]
+    logits = np.mean([opinions(trained_teacher("teacher-%d" % i, data, vectors, tok, a), sentences, a.device)
+                      for i in range(TEACHERS)], axis=0)
     ends = np.cumsum([len(review) for review in reviews])
     for own in np.split(logits, ends[:-1]):        # a view: changed in place
         own += DOCUMENT * (own.sum() - own) / max(len(own) - 1, 1)
