@@ -3,7 +3,7 @@ SET distilsst.model = 'starter';
 SET max_parallel_workers_per_gather = 0;
 SELECT sst2_label('load the library');
 
-CREATE TABLE review (id int PRIMARY KEY, kind text, title text, body text);
+CREATE TABLE review (id int PRIMARY KEY, kind text, title text, body text) WITH (autovacuum_enabled = off);
 INSERT INTO review
     SELECT n, (ARRAY['film', 'book', 'play'])[1 + n % 3], 'title ' || n % 7,
            CASE WHEN n % 10 > 0
