@@ -33,6 +33,9 @@ extern int  sst_batch_size;
 /* The function of this Oid, or NULL if it is none of ours. */
 extern const BatchFunction *batch_function(Oid oid);
 
+/* The position of an expression in a list, from 1; it is appended if it is like none there. */
+extern int  batch_position(List **list, Node *node);
+
 /* Those of SstBatch; batch_exec.c. */
 extern const CustomScanMethods batch_scan_methods;
 

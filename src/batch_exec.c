@@ -17,8 +17,7 @@
 #include "batch.h"
 #include "compat.h"
 
-#define BATCH_TOKENS 2048       /* of a batch, as guessed */
-#define TEXT_TOKENS 512         /* and of a text at most */
+#define TEXT_TOKENS 512         /* of a text at most, as guessed */
 #define TOKEN_BYTES 4           /* of English */
 
 /* A call: a column of the widened row. */
@@ -216,19 +215,6 @@ create_batch_state(CustomScan *plan)
     return (Node *) b;
 }
 
-/* Which of the row's texts this is; a new one if it is like none so far. */
-static int
-text_number(List **texts, Node *text)
-{
-    ListCell   *lc;
-
-    foreach(lc, *texts)
-        if (equal(lfirst(lc), text))
-            return foreach_current_index(lc);
-    *texts = lappend(*texts, text);
-    return list_length(*texts) - 1;
-}
-
 static void
 begin_call(BatchState *b, FuncExpr *call)
 {
@@ -237,7 +223,7 @@ begin_call(BatchState *b, FuncExpr *call)
     /* checks the privilege to EXECUTE, as where the call stood */
     ExecInitExpr((Expr *) call, NULL);
     c->make = batch_function(call->funcid)->make;
-    c->text = text_number(&b->text_exprs, linitial(call->args));
+    c->text = batch_position(&b->text_exprs, linitial(call->args)) - 1;
     if (get_expr_result_type((Node *) call, NULL, &c->row) == TYPEFUNC_COMPOSITE)
         BlessTupleDesc(c->row);
 }

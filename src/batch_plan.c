@@ -186,6 +186,17 @@ position(List *list, Node *node)
     return 0;
 }
 
+int
+batch_position(List **list, Node *node)
+{
+    int         known = position(*list, node);
+
+    if (known)
+        return known;
+    *list = lappend(*list, node);
+    return list_length(*list);
+}
+
 static Var *
 var_like(Node *node, int varno, int column)
 {
@@ -195,12 +206,14 @@ var_like(Node *node, int varno, int column)
 static int
 child_column(Node *node, widening *w)
 {
-    int         column = w->fixed ? ((Var *) node)->varattno : position(w->columns, node);
+    return w->fixed ? ((Var *) node)->varattno : batch_position(&w->columns, node);
+}
 
-    if (column)
-        return column;
-    w->columns = lappend(w->columns, node);
-    return list_length(w->columns);
+/* A row with one column more. */
+static List *
+append_column(List *row, void *expr)
+{
+    return lappend(row, makeTargetEntry(expr, list_length(row) + 1, NULL, false));
 }
 
 /* An expression in terms of the widened row. */
@@ -231,14 +244,10 @@ widened_row(widening *w)
         FuncExpr   *call = copyObject(lfirst_node(FuncExpr, lc));
 
         call->args = list_make1(widened(linitial(call->args), w));
-        row = lappend(row, makeTargetEntry((Expr *) call, list_length(row) + 1, NULL, false));
+        row = append_column(row, call);
     }
     foreach(lc, w->columns)
-    {
-        Var        *column = var_like(lfirst(lc), OUTER_VAR, foreach_current_index(lc) + 1);
-
-        row = lappend(row, makeTargetEntry((Expr *) column, list_length(row) + 1, NULL, false));
-    }
+        row = append_column(row, var_like(lfirst(lc), OUTER_VAR, foreach_current_index(lc) + 1));
     return row;
 }
 
@@ -332,7 +341,7 @@ split(Plan *plan, int quals, List *calls)
         return plan;
     plan->qual = list_truncate(plan->qual, quals);
     foreach(lc, w.columns)
-        columns = lappend(columns, makeTargetEntry(lfirst(lc), list_length(columns) + 1, NULL, false));
+        columns = append_column(columns, lfirst(lc));
     plan->targetlist = columns;
     return make_batch(plan, plan, row, targetlist, qual);
 }
@@ -438,11 +447,7 @@ child_then_calls(Plan *child, widening *w)
         targetlist = lappend(targetlist, entry);
     }
     foreach(lc, w->calls)
-    {
-        Var        *call = var_like(lfirst(lc), INDEX_VAR, foreach_current_index(lc) + 1);
-
-        targetlist = lappend(targetlist, makeTargetEntry((Expr *) call, list_length(targetlist) + 1, NULL, false));
-    }
+        targetlist = append_column(targetlist, var_like(lfirst(lc), INDEX_VAR, foreach_current_index(lc) + 1));
     return targetlist;
 }
 
@@ -487,11 +492,8 @@ lower_limit(Limit *limit)
     if (limit->limitOption != LIMIT_OPTION_COUNT)
         return &limit->plan;
     foreach(lc, child->targetlist)
-    {
-        Var        *column = var_like((Node *) lfirst_node(TargetEntry, lc)->expr, OUTER_VAR, foreach_current_index(lc) + 1);
-
-        columns = lappend(columns, makeTargetEntry((Expr *) column, list_length(columns) + 1, NULL, false));
-    }
+        columns = append_column(columns, var_like((Node *) lfirst_node(TargetEntry, lc)->expr, OUTER_VAR,
+                                                  foreach_current_index(lc) + 1));
     limit->plan.targetlist = columns;
     limit->plan.lefttree = child;
     return make_batch(&limit->plan, lower_limit(limit), ((CustomScan *) batch)->custom_scan_tlist, batch->targetlist, NIL);

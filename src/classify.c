@@ -19,8 +19,7 @@
 #include "classify.h"
 #include "store.h"
 
-#define BATCH_TOKENS 2048       /* flush the batch when it has so many */
-#define BATCH_TEXTS 512         /* or so many texts */
+#define BATCH_TEXTS 512         /* complete the batch, too */
 #define MEMO_TEXTS 64
 #define FIRST_SLICE 8192        /* bytes of a text that are looked at first: enough for 512 tokens of prose */
 

@@ -8,6 +8,9 @@
 
 #include "sst.h"
 
+/* A batch is complete when it has so many. */
+#define BATCH_TOKENS 2048
+
 /* How a text was read. */
 typedef struct SstReading
 {
