@@ -5,6 +5,7 @@
  * tables and weights are as hostile as they can be; what sst_model_open then takes must be usable without leaving the file,
  * and all kernels must agree on the logits or on what is wrong.
  */
+#include "../all_kernels.h"
 #include "fuzz.h"
 #include "packed.h"
 
@@ -84,25 +85,17 @@ check_forward(const sst_model *model)
 {
     const size_t tokens = model->shape.positions < TOKENS ? model->shape.positions : TOKENS;
     const size_t start[] = {0, tokens, tokens + 1};
-    const size_t logits_size = 2 * model->shape.labels * sizeof(float);
     int32_t     ids[TOKENS + 1];
     void       *workspace = aligned_alloc(64, sst_workspace_size(model));
-    float      *expected = malloc(logits_size);
-    float      *got = malloc(logits_size);
+    float      *logits = malloc(2 * model->shape.labels * sizeof(float));
     sst_status  status;
 
     for (size_t i = 0; i <= tokens; i++)
         ids[i] = (int32_t) (i * 7 % model->shape.vocab);
-    status = sst_forward(model, sst_kernels_get(SST_ISA_C), ids, start, 2, expected, workspace, NULL);
+    MUST(all_kernels_agree(model, ids, start, 2, logits, workspace, &status));
     MUST(status == SST_OK || status == SST_DAMAGED || status == SST_NOT_FINITE);
-    for (int isa = SST_ISA_C + 1; isa <= SST_ISA_BEST; isa++)
-    {
-        MUST(sst_forward(model, sst_kernels_get((sst_isa) isa), ids, start, 2, got, workspace, NULL) == status);
-        MUST(status != SST_OK || memcmp(expected, got, logits_size) == 0);
-    }
     free(workspace);
-    free(expected);
-    free(got);
+    free(logits);
 }
 
 /* About how many multiplications a token costs. */
