@@ -52,10 +52,9 @@ else
 # --- The extension ---
 
 MODULE_big = distilsst
-CORE = src/model.o src/linear.o src/attention.o src/packed.o src/tokenizer.o \
-	src/kernels_c.o src/kernels_avx2.o src/kernels_avx512.o src/kernels_avx512vnni.o \
-	src/kernels_neon.o src/kernels_neondot.o src/cpu.o
-OBJS = src/distilsst.o src/store.o src/classify.o src/batch_plan.o src/batch_exec.o src/selftest.o $(CORE)
+KERNELS = $(addprefix src/core/kernels/,c.o avx2.o avx512.o avx512vnni.o neon.o neondot.o dispatch.o)
+CORE = $(addprefix src/core/,forward.o linear.o attention.o packed.o tokenizer.o) $(KERNELS)
+OBJS = $(addprefix src/,distilsst.o store.o classify.o selftest.o batch/plan.o batch/exec.o) $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
 REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))
 REGRESS_OPTS = --load-extension=$(EXTENSION)
@@ -85,24 +84,24 @@ include $(PGXS)
 
 # Debian compiles extensions with -fstack-protector-strong. In the kernels, whose
 # arrays have constant sizes and indices, it costs 12 % of int8.
-$(filter src/kernels_%,$(CORE)): CFLAGS += -fno-stack-protector
+$(KERNELS): CFLAGS += -fno-stack-protector
 
 # --- Programs for this machine: the packer and the tests ---
 
 # Their copy of the core is compiled without the server's flags and headers.
 PACK = distilsst-pack
-PACK_OBJS = $(addprefix host/,tools/distilsst-pack.o tools/config.o tools/safetensors.o tools/vocab_table.o $(CORE))
+PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o config.o safetensors.o vocab_table.o) $(CORE))
 HOST_OPTIMIZE = -O2
-HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools $(UTF8PROC_CFLAGS)
+HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools/pack -I$(TOP)/test/support $(UTF8PROC_CFLAGS)
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
 TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward) host/bench/engine
-HEADERS_ALL = $(wildcard $(TOP)/src/*.h $(TOP)/tools/*.h $(TOP)/test/*.h)
+HEADERS_ALL = $(wildcard $(addprefix $(TOP)/,src/*.h src/*/*.h src/core/kernels/*.h tools/pack/*.h test/*.h test/support/*.h))
 
 # A VPATH build has no folders for its objects yet, and an order-only
 # prerequisite would be satisfied by those of the source tree.
-$(shell mkdir -p $(sort $(dir $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS))))
+$(shell mkdir -p $(sort $(dir $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS)) host/test/support))
 
 $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS): $(HEADERS_ALL)
 
@@ -118,17 +117,17 @@ $(PACK): $(PACK_OBJS)
 host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/hostile: $(TOP)/test/hostile.c host/tools/map_model.o $(addprefix host/,$(CORE))
+host/test/hostile: $(TOP)/test/hostile.c host/test/support/map_model.o $(addprefix host/,$(CORE))
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
+host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
 	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_forward: $(TOP)/test/golden_forward.c host/tools/map_model.o $(addprefix host/,$(CORE))
+host/test/golden_forward: $(TOP)/test/golden_forward.c host/test/support/map_model.o $(addprefix host/,$(CORE))
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 # The same two over the very objects of the extension.
-$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/tools/map_model.o $(CORE)
+$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/test/support/map_model.o $(CORE)
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/synthetic: $(TOP)/test/synthetic.c
@@ -141,7 +140,7 @@ test-programs: $(TEST_PROGRAMS)
 FUZZ_CC = clang
 FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
-FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) tools/config.o tools/safetensors.o tools/vocab_table.o test/fuzz/tokenizer_properties.o)
+FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
 
 $(shell mkdir -p $(sort $(dir $(FUZZ_OBJS))))
 $(FUZZ_OBJS) $(FUZZERS): $(HEADERS_ALL) $(TOP)/test/fuzz/fuzz.h
@@ -212,7 +211,7 @@ uninstall-models:
 # weights of the official model's shape. REPEATS=5 runs for a figure.
 BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
 
-host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/tools/map_model.o $(addprefix host/,$(CORE))
+host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/test/support/map_model.o $(addprefix host/,$(CORE))
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 .PHONY: bench bench-ort bench-batching accuracy

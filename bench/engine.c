@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../src/kernels.h"
-#include "../tools/map_model.h"
+#include "core/kernels/kernels.h"
+#include "map_model.h"
 #include "peak.h"
 
 typedef struct texts

@@ -4,7 +4,7 @@
 #ifndef PEAK_H
 #define PEAK_H
 
-#include "../src/sst.h"
+#include "core/sst.h"
 
 /* Billions of fp32 operations a second (an fma is two) by the instructions of isa; 0 for plain C. */
 extern double peak_fp32(sst_isa isa);

@@ -6,7 +6,7 @@
 
 #include "access/tupdesc.h"
 
-#include "sst.h"
+#include "core/sst.h"
 
 /* A batch is complete when it has so many. */
 #define BATCH_TOKENS 2048

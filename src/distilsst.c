@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 
-#include "batch.h"
+#include "batch/batch.h"
 #include "classify.h"
 #include "compat.h"
 #include "store.h"
@@ -144,7 +144,7 @@ sst2_classify(PG_FUNCTION_ARGS)
     PG_RETURN_DATUM(classify_datum(&answer));
 }
 
-/* What batch_plan.c looks for, and batch_exec.c makes. */
+/* What batch/plan.c looks for, and batch/exec.c makes. */
 static const BatchFunction batch_functions[] = {
     {sst2_label, label_datum},
     {sst2_score, score_datum},

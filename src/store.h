@@ -4,7 +4,7 @@
 #ifndef STORE_H
 #define STORE_H
 
-#include "sst.h"
+#include "core/sst.h"
 
 /* Defines distilsst.model; to be called once, by _PG_init. */
 extern void store_init(void);

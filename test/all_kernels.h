@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sst.h"
+#include "core/sst.h"
 
 /*
  * Do all kernels say what plain C says of these texts (see sst_forward)? *status is what, and logits [texts][C] its answer,

@@ -131,9 +131,9 @@ tokenizer_on()
 no_stray_avx()
 {
 	local object status=0
-	for object in "$build"/src/*.o; do
+	for object in "$build"/src/*.o "$build"/src/*/*.o "$build"/src/core/kernels/*.o; do
 		case $object in
-			*/kernels_avx*) ! nm --defined-only --extern-only "$object" | grep -i ' [tuwv] ' || status=1 ;;
+			*/avx*) ! nm --defined-only --extern-only "$object" | grep -i ' [tuwv] ' || status=1 ;;
 			*) ! objdump -d "$object" | grep -m 3 -E '%[yz]mm|	v[a-z0-9]+ .*%xmm' || status=1 ;;
 		esac
 	done
@@ -143,7 +143,7 @@ no_stray_avx()
 # refuses MESSAGE COMPILER...: the core does not compile, and says why.
 refuses()
 {
-	! "${@:2}" -std=gnu11 -fsyntax-only -x c src/sst.h 2>"$tmp/message" && grep -q -e "$1" "$tmp/message"
+	! "${@:2}" -std=gnu11 -fsyntax-only -x c src/core/sst.h 2>"$tmp/message" && grep -q -e "$1" "$tmp/message"
 }
 
 # --- Main ---

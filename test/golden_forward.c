@@ -15,7 +15,7 @@
 
 #include <jansson.h>
 
-#include "kernels.h"
+#include "core/kernels/kernels.h"
 #include "map_model.h"
 
 #define C_BUDGET 1e10           /* multiplications for plain C: about ten seconds */

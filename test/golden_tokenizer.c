@@ -15,7 +15,7 @@
  */
 #define _POSIX_C_SOURCE 200809L /* getline, popen */
 
-#include "sst.h"
+#include "core/sst.h"
 #include "vocab_table.h"
 
 #include <inttypes.h>

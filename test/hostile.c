@@ -12,7 +12,7 @@
 
 #include "all_kernels.h"
 #include "map_model.h"
-#include "packed.h"
+#include "core/packed.h"
 #include "splitmix64.h"
 
 #define TOKENS 23

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "forward.h"
-#include "packed.h"
+#include "core/forward.h"
+#include "core/packed.h"
 #include "splitmix64.h"
 
 /* gcc 14 aligns what ASan watches for use after return to less than a vector needs (gcc bug 110027). */

@@ -1,8 +1,8 @@
-// Makes src/unicode_differences.h: where the tokenizer's rules differ from what some utf8proc may say.
+// Makes src/core/unicode_differences.h: where the tokenizer's rules differ from what some utf8proc may say.
 //
 //   cd "$(mktemp -d)"
 //   npm install @unicode/unicode-{8,9,10,11,12,13,14,15,16,17}.0.0 @unicode/unicode-{12,15}.1.0
-//   NODE_PATH=$PWD/node_modules node .../tools/make-unicode-differences.mjs > .../src/unicode_differences.h
+//   NODE_PATH=$PWD/node_modules node .../tools/make-unicode-differences.mjs > .../src/core/unicode_differences.h
 //
 // With --check FILE it writes nothing and fails if FILE is not what it would write.
 //

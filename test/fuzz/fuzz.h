@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sst.h"
+#include "core/sst.h"
 
 extern int  LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

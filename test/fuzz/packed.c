@@ -7,7 +7,7 @@
  */
 #include "../all_kernels.h"
 #include "fuzz.h"
-#include "packed.h"
+#include "core/packed.h"
 
 #define MAX_WORK (UINT64_C(1) << 22)    /* multiplications of one forward pass */
 #define TOKENS 20

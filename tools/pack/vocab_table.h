@@ -6,7 +6,7 @@
 #ifndef VOCAB_TABLE_H
 #define VOCAB_TABLE_H
 
-#include "sst.h"
+#include "core/sst.h"
 
 typedef struct sst_vocab_table
 {

@@ -1,10 +1,10 @@
 /*
- * forward.h - the parts of the forward pass that model.c puts together.
+ * forward.h - the parts of the forward pass that forward.c puts together.
  */
 #ifndef SST_FORWARD_H
 #define SST_FORWARD_H
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 /*
  * y [rows][out] from x [rows][in] and panels (see sst_linear), both with leading dimensions; epilogue as in

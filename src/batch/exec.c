@@ -1,5 +1,5 @@
 /*
- * batch_exec.c - the plan node SstBatch: reads rows ahead, classifies their texts together, gives the rows out one by one.
+ * exec.c - the plan node SstBatch: reads rows ahead, classifies their texts together, gives the rows out one by one.
  *
  * Batches grow: 1 row, 2, 4 ... up to distilsst.batch_size, so that who wants few rows does not pay for many; and they end
  * when their texts look like enough tokens, or their rows fill work_mem.
@@ -15,7 +15,7 @@
 #include "utils/ruleutils.h"
 
 #include "batch.h"
-#include "compat.h"
+#include "../compat.h"
 
 #define TEXT_TOKENS 512         /* of a text at most, as guessed */
 #define TOKEN_BYTES 4           /* of English */

@@ -1,5 +1,5 @@
 /*
- * kernels_c.c - the kernels in plain C: the reference that all others equal bit for bit.
+ * c.c - the kernels in plain C: the reference that all others equal bit for bit.
  */
 #include <math.h>
 #include <stdint.h>
@@ -136,4 +136,4 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
                     sums[r][0].s[i] += x[j] * ((const int8_t *) w)[4 * i + j];
 }
 
-#include "kernels_tmpl.h"
+#include "template.h"

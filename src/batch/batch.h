@@ -1,7 +1,7 @@
 /*
  * batch.h - many rows per forward pass: calls of one text a row, gathered by a plan node.
  *
- * batch_plan.c puts the node SstBatch into finished plans, batch_exec.c runs it.
+ * plan.c puts the node SstBatch into finished plans, exec.c runs it.
  *
  * SstBatch widens each row of its child by a column for each call of one of our functions. custom_scan_tlist describes
  * the widened row: first the calls, FuncExprs whose argument is written in columns of this same row, then the child's
@@ -12,7 +12,7 @@
 
 #include "nodes/extensible.h"
 
-#include "classify.h"
+#include "../classify.h"
 
 /* A function of one text whose calls are batched: how its result is made when the text has been classified. */
 typedef struct BatchFunction
@@ -36,7 +36,7 @@ extern const BatchFunction *batch_function(Oid oid);
 /* The position of an expression in a list, from 1; it is appended if it is like none there. */
 extern int  batch_position(List **list, Node *node);
 
-/* Those of SstBatch; batch_exec.c. */
+/* Those of SstBatch; exec.c. */
 extern const CustomScanMethods batch_scan_methods;
 
 #endif

@@ -4,7 +4,7 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 
-#include "../src/sst.h"
+#include "core/sst.h"
 
 typedef struct model_config
 {

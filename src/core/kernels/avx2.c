@@ -1,5 +1,5 @@
 /*
- * kernels_avx2.c - v16 as two AVX2 registers. A tile of 6 rows and one panel takes 12 of the 16 registers.
+ * avx2.c - v16 as two AVX2 registers. A tile of 6 rows and one panel takes 12 of the 16 registers.
  */
 #include "kernels.h"
 
@@ -110,7 +110,7 @@ v16_store_values(s8_value *p, v16 v)
 #define SST_ISA_NAME "avx2"
 #define SST_TILE_ROWS 6
 #define SST_TILE_PANELS 1
-#include "kernels_tmpl.h"
+#include "template.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

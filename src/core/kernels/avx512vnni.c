@@ -1,5 +1,5 @@
 /*
- * kernels_avx512vnni.c - AVX-512 with the int8 dot products of VNNI.
+ * avx512vnni.c - AVX-512 with the int8 dot products of VNNI.
  */
 #include <string.h>
 
@@ -28,7 +28,7 @@ v16_store_values(s8_value *p, v16 v)
     _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
 }
 
-/* See kernels_c.c. vpdpbusd sums the four products of each column's quad exactly. */
+/* See c.c. vpdpbusd sums the four products of each column's quad exactly. */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
         const char *ahead, v16i sum[][SST_S8_PANELS])
@@ -59,7 +59,7 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
     }
 }
 
-#include "kernels_tmpl.h"
+#include "template.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,5 +1,5 @@
 /*
- * packed.h - the packed file: what tools/distilsst-pack writes and sst_model_open reads.
+ * packed.h - the packed file: what tools/pack/main.c writes and sst_model_open reads.
  *
  *   header            sst_packed_header, ending in its own checksum
  *   tables            labels, vocabulary, self-test vectors, checksums of the word embeddings' rows
@@ -13,7 +13,7 @@
 #ifndef SST_PACKED_H
 #define SST_PACKED_H
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
 #define SST_PACKED_MAGIC "distlsst"
 #define SST_PACKED_LAYOUT 1

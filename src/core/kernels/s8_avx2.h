@@ -51,7 +51,7 @@ s8_half_sums(const int rows, const s8_value *x, const char *w, size_t quads, con
         sums[r] = _mm256_permute4x64_epi64(_mm256_hadd_epi32(sum[r][0], sum[r][1]), 0xd8);
 }
 
-/* See kernels_c.c. */
+/* See c.c. */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
         const char *ahead, v16i sums[][SST_S8_PANELS])

@@ -20,7 +20,7 @@
 
 #include <openssl/evp.h>
 
-#include "../src/packed.h"
+#include "core/packed.h"
 #include "config.h"
 #include "safetensors.h"
 #include "vocab_table.h"

@@ -1,5 +1,5 @@
 /*
- * kernels_neon.c - the kernels for every 64-bit ARM.
+ * neon.c - the kernels for every 64-bit ARM.
  */
 #include "kernels.h"
 
@@ -13,7 +13,7 @@
 #define SST_S8_PANELS 1
 
 /*
- * See kernels_c.c. The products of bytes take 16 bits, sums of two of them 32: sum[r][c] has, for the two columns 2 c and
+ * See c.c. The products of bytes take 16 bits, sums of two of them 32: sum[r][c] has, for the two columns 2 c and
  * 2 c + 1, the sums of k = 0, 1 and of k = 2, 3 of each quad.
  */
 SST_INLINE void
@@ -48,5 +48,5 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
             vpaddq_s32(sum[r][4], sum[r][5]), vpaddq_s32(sum[r][6], sum[r][7])};
 }
 
-#include "kernels_tmpl.h"
+#include "template.h"
 #endif

@@ -1,5 +1,5 @@
 /*
- * cpu.c - which kernels this CPU and its operating system can run.
+ * dispatch.c - which kernels this CPU and its operating system can run.
  *
  * Start with the plain C table; each family that is there and not above the limit replaces it.
  */

@@ -1,5 +1,5 @@
 /*
- * kernels_avx512.c - fp32 by AVX-512F; int8 as AVX2 does it.
+ * avx512.c - fp32 by AVX-512F; int8 as AVX2 does it.
  */
 #include "kernels.h"
 
@@ -30,7 +30,7 @@ v16_store_values(s8_value *p, v16 v)
     _mm256_storeu_si256((__m256i *) p, _mm512_cvtepi32_epi16(_mm512_castps_si512(v)));
 }
 
-#include "kernels_tmpl.h"
+#include "template.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

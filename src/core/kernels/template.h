@@ -1,5 +1,5 @@
 /*
- * kernels_tmpl.h - the kernels, written once over v16, a value of 16 float lanes.
+ * template.h - the kernels, written once over v16, a value of 16 float lanes.
  *
  * A file that includes this defines before:
  *   SST_KERNELS       the table's name
@@ -11,7 +11,7 @@
  *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2)
  *   s8_value          a quantized activation: uint8_t, or int16_t for products of 16 bits
  *   v16_store_values  the low bits of each lane as s8_value
- *   v16i, s8_sums     16 exact sums, and how those of a tile of gemm_s8 are made (see kernels_c.c)
+ *   v16i, s8_sums     16 exact sums, and how those of a tile of gemm_s8 are made (see c.c)
  *   v16_from_sums     sums - zero * column_sums, exact, as floats
  *
  * Every operation is IEEE 754 single precision, rounded to nearest, so all instances give the same bits. Where a

@@ -1,5 +1,5 @@
 /*
- * model.c - the forward pass of DistilBertForSequenceClassification over a ragged batch.
+ * forward.c - the forward pass of DistilBertForSequenceClassification over a ragged batch.
  *
  * After Sanh et al. 2019 and Hugging Face transformers 4.29, modeling_distilbert.py. A batch is worked off in passes of
  * at most PASS_TOKENS tokens (or one text): enough rows to use each weight from the cache many times, few enough to

@@ -1,5 +1,5 @@
 /*
- * batch_plan.c - where plans get the node SstBatch.
+ * plan.c - where plans get the node SstBatch.
  *
  * The planner's finished plan is walked, and a node is put
  *
@@ -28,7 +28,7 @@
 #include "utils/guc.h"
 
 #include "batch.h"
-#include "compat.h"
+#include "../compat.h"
 
 int         sst_batch_size;
 

@@ -1,13 +1,13 @@
 /*
  * kernels.h - the arithmetic that is written per CPU family, behind one table of pointers.
  *
- * The kernels hold arithmetic only; loops over shapes and blocks are in linear.c, attention.c and model.c. The
- * kernels are written once, in kernels_tmpl.h, over a type of 16 float lanes; kernels_<isa>.c give the type.
+ * The kernels hold arithmetic only; loops over shapes and blocks are in linear.c, attention.c and forward.c. The
+ * kernels are written once, in template.h, over a type of 16 float lanes; <isa>.c give the type.
  */
 #ifndef SST_KERNELS_H
 #define SST_KERNELS_H
 
-#include "sst.h"
+#include "../sst.h"
 
 #define SST_LANES 16            /* columns of a panel, and lanes of every sum over a row */
 #define SST_MAX_TILE_ROWS 12    /* the most rows that any table's gemm takes at once */

@@ -1,5 +1,5 @@
 /*
- * kernels_neondot.c - NEON with the int8 dot products of ARMv8.2.
+ * neondot.c - NEON with the int8 dot products of ARMv8.2.
  */
 #include "kernels.h"
 
@@ -26,7 +26,7 @@ add_dot(int32x4_t sum, int8x16_t a, int8x16_t b)
     return sum;
 }
 
-/* See kernels_c.c. sdot sums the four products of each column's quad exactly. */
+/* See c.c. sdot sums the four products of each column's quad exactly. */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
         const char *ahead, v16i sums[][SST_S8_PANELS])
@@ -58,7 +58,7 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
         sums[r][0] = (v16i) {sum[r][0], sum[r][1], sum[r][2], sum[r][3]};
 }
 
-#include "kernels_tmpl.h"
+#include "template.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop
