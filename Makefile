@@ -3,7 +3,7 @@
 #   make quickstart           see it work, on a server of its own
 #   make check                run every test, the same way
 #   make && make install      for the server that PG_CONFIG names
-#   make install-model        download the official model and make it the default
+#   make install-model        download, pack and install the official model
 #   make installcheck         regression tests against the running server
 #   make fuzz MINUTES=30      any bytes as texts, models and their sources, 30 CPU minutes each
 #   make accuracy TSV=FILE    how well a model does on labelled texts
@@ -13,7 +13,11 @@
 EXTENSION = distilsst
 EXTVERSION = 1.0
 PG_CONFIG ?= pg_config
-TOP := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+# "." in the source folder itself, whose path may then have spaces.
+TOP := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+ifeq (,$(wildcard $(TOP)/distilsst.control))
+$(error distilsst can be built in another folder only where the source folder's path has no spaces)
+endif
 
 # quickstart and check come before everything else: they install what is
 # missing, so they cannot include PGXS, and PGXS has a "check" of its own.
@@ -26,8 +30,7 @@ OTHER_GOALS := $(filter-out $(FRONT_GOALS),$(MAKECMDGOALS))
 .NOTPARALLEL:
 export PG_CONFIG
 export BUILD_DIR = $(CURDIR)
-# In the source folder itself -f with a path would make PGXS see a VPATH build.
-MAKE_AGAIN = $(MAKE) -s --no-print-directory $(if $(filter-out $(TOP),$(CURDIR)),-f $(TOP)/Makefile)
+MAKE_AGAIN = $(MAKE) -s --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 
 quickstart: $(OTHER_GOALS)
 	@$(TOP)/tools/install-packages build
@@ -63,13 +66,11 @@ UTF8PROC_CFLAGS := $(shell pkg-config --cflags libutf8proc 2>/dev/null)
 UTF8PROC_LIBS := $(shell pkg-config --libs libutf8proc 2>/dev/null || echo -lutf8proc)
 
 # The same answer from every compiler: a * b + c is fused where we say fma, only.
-CORE_CFLAGS := -std=gnu11 -ffp-contract=off
-# 32-bit x86 would compute it in wider registers.
-ifneq (,$(filter i386 i486 i586 i686,$(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))))
-CORE_CFLAGS += -msse2 -mfpmath=sse
-endif
-PG_CPPFLAGS = $(UTF8PROC_CFLAGS)
-PG_CFLAGS = $(CORE_CFLAGS) -Wno-declaration-after-statement
+# 32-bit x86 would compute it in wider registers. $(call core_cflags,COMPILER)
+core_cflags = -std=gnu11 -ffp-contract=off \
+	$(if $(filter i386 i486 i586 i686,$(firstword $(subst -, ,$(shell $(1) -dumpmachine)))),-msse2 -mfpmath=sse)
+PG_CPPFLAGS = -Ihost $(UTF8PROC_CFLAGS)
+PG_CFLAGS := $(call core_cflags,$(CC)) -Wno-declaration-after-statement
 SHLIB_LINK = $(UTF8PROC_LIBS) -lm
 EXTRA_CLEAN = $(PACK) host
 
@@ -82,56 +83,75 @@ $(error no PostgreSQL server headers found by "$(PG_CONFIG)": run tools/install-
 endif
 include $(PGXS)
 
+# PGXS looks for everything in the source folder as well. In a build elsewhere what was built there must not count.
+override VPATH =
+vpath %.c $(TOP)
+vpath %.control $(TOP)
+
 # Debian compiles extensions with -fstack-protector-strong. In the kernels, whose
 # arrays have constant sizes and indices, it costs 12 % of int8.
 $(KERNELS): CFLAGS += -fno-stack-protector
 
 # --- Programs for this machine: the packer and the tests ---
 
-# Their copy of the core is compiled without the server's flags and headers.
+# Their copy of the core is compiled without the server's flags and headers. In a cross build HOST_CC is this machine's
+# compiler; then there are two packers, one to run here and one to install.
+HOST_CC ?= $(CC)
 PACK = distilsst-pack
-PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o config.o safetensors.o vocab_table.o) $(CORE))
+PACK_HERE = $(if $(filter-out $(CC),$(HOST_CC)),host/)$(PACK)
+PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o source.o build.o output.o config.o safetensors.o vocab_table.o) $(CORE))
 HOST_OPTIMIZE = -O2
-HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools/pack -I$(TOP)/test/support $(UTF8PROC_CFLAGS)
+HOST_CORE_CFLAGS := $(call core_cflags,$(HOST_CC))
+HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools/pack -I$(TOP)/test/support $(UTF8PROC_CFLAGS)
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
 TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward) host/bench/engine
 HEADERS_ALL = $(wildcard $(addprefix $(TOP)/,src/*.h src/*/*.h src/core/kernels/*.h tools/pack/*.h test/*.h test/support/*.h))
 
-# A VPATH build has no folders for its objects yet, and an order-only
-# prerequisite would be satisfied by those of the source tree.
-$(shell mkdir -p $(sort $(dir $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS)) host/test/support))
+FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
+FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
+BUILT = $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS) host/test/support/map_model.o $(FUZZERS) $(FUZZ_OBJS)
 
-$(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS): $(HEADERS_ALL)
+# A build elsewhere has no folders yet.
+FOLDERS = $(sort $(dir $(BUILT)))
+$(FOLDERS):
+	mkdir -p $@
+
+$(BUILT): $(HEADERS_ALL) | $(FOLDERS)
 
 host/sanitized/%.o: $(TOP)/%.c
-	$(CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
 host/%.o: $(TOP)/%.c
-	$(CC) $(HOST_CFLAGS) -c -o $@ $<
+	$(HOST_CC) $(HOST_CFLAGS) -c -o $@ $<
 
-$(PACK): $(PACK_OBJS)
-	$(CC) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+$(PACK_HERE): $(PACK_OBJS)
+	$(HOST_CC) -o $@ $^ $(HOST_LIBS)
+
+ifneq ($(PACK),$(PACK_HERE))
+$(PACK): $(PACK_OBJS:host/%.o=$(TOP)/%.c) $(HEADERS_ALL)
+	$(CC) $(HOST_CFLAGS) -o $@ $(filter %.c,$^) $(HOST_LIBS)
+endif
 
 host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
-	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/hostile: $(TOP)/test/hostile.c host/test/support/map_model.o $(addprefix host/,$(CORE))
-	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
-	$(CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_forward: $(TOP)/test/golden_forward.c host/test/support/map_model.o $(addprefix host/,$(CORE))
-	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 # The same two over the very objects of the extension.
 $(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/test/support/map_model.o $(CORE)
-	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/synthetic: $(TOP)/test/synthetic.c
-	$(CC) $(HOST_CFLAGS) -o $@ $< -lm
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $< -lm
 
 test-programs: $(TEST_PROGRAMS)
 
@@ -139,11 +159,8 @@ test-programs: $(TEST_PROGRAMS)
 
 FUZZ_CC = clang
 FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all
-FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
-FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
 
-$(shell mkdir -p $(sort $(dir $(FUZZ_OBJS))))
-$(FUZZ_OBJS) $(FUZZERS): $(HEADERS_ALL) $(TOP)/test/fuzz/fuzz.h
+$(FUZZ_OBJS) $(FUZZERS): $(TOP)/test/fuzz/fuzz.h
 
 host/fuzz/%.o: $(TOP)/%.c
 	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
@@ -159,49 +176,56 @@ fuzz: $(PACK) host/test/synthetic fuzzers
 
 .PHONY: fuzzers fuzz
 
-# $(call pack_starter,FILE)
-pack_starter = ./$(PACK) $(TOP)/model/starter $(1) --name starter --notice "$$(cat $(TOP)/model/notice.txt)"
+# --- Models ---
 
-all: $(PACK)
+# The built-in model is the default of distilsst.model. Its name, which has digits of its fingerprint, is known when it
+# has been packed.
+BUILTIN_MODEL = starter
+BUILTIN_PRECISION = fp32
 
-# --- Installing models ---
+host/builtin_model.h: $(PACK_HERE) $(wildcard $(TOP)/model/$(BUILTIN_MODEL)/*) $(TOP)/model/notice.txt
+	rm -rf host/model
+	mkdir host/model
+	./$(PACK_HERE) $(TOP)/model/$(BUILTIN_MODEL) host/model --precision $(BUILTIN_PRECISION) --name $(BUILTIN_MODEL) \
+		--notice "$$(cat $(TOP)/model/notice.txt)"
+	echo "#define SST_BUILTIN_MODEL \"$$(basename host/model/*.dsst .dsst)\"" >$@
+
+src/models.o: host/builtin_model.h
+
+all: $(PACK) host/builtin_model.h
 
 MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
-MODEL_NAME ?= sst2
-OFFICIAL_NAME = distilbert-base-uncased-finetuned-sst-2-english
 PRECISION ?= fp32
 
-# A model is put in place by rename, never in place: a running server may have
-# the old file mapped, and a truncated mapping kills its backends. distilsst-pack
-# does so itself. $(call make_default,FILE): a second name for the same file.
-make_default = ln -f '$(MODEL_FOLDER)/$(1)' '$(MODEL_FOLDER)/default.dsst.tmp' && \
-	mv -f '$(MODEL_FOLDER)/default.dsst.tmp' '$(MODEL_FOLDER)/default.dsst'
-
-install: install-starter install-pack
+install: install-builtin install-pack
 uninstall: uninstall-models
-.PHONY: install-starter install-pack install-model uninstall-models test-programs quickstart check dist
+.PHONY: install-builtin install-pack install-model uninstall-models test-programs quickstart check dist
 
-install-starter: $(PACK)
+# A file is there at once or not at all, and is never replaced: a model's name means one content for ever.
+install-builtin: host/builtin_model.h
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
-	$(call pack_starter,'$(MODEL_FOLDER)/starter.dsst')
-	test -e '$(MODEL_FOLDER)/default.dsst' || { $(call make_default,starter.dsst); }
+	@set -e; for model in host/model/*.dsst; do \
+		installed='$(MODEL_FOLDER)'/$${model##*/}; \
+		if test -e "$$installed"; then cmp $$model "$$installed"; else \
+			$(INSTALL_DATA) $$model "$$installed.part"; mv "$$installed.part" "$$installed"; fi; done
 
 install-pack: $(PACK)
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(PACK) '$(DESTDIR)$(bindir)/$(PACK)'
 
-install-model: $(PACK)
+# MODEL_DIR=FOLDER takes that model instead of the official one; MODEL_NAME=BASE names it.
+install-model: export MODEL_NAME := $(or $(MODEL_NAME),$(if $(MODEL_DIR),,sst2))
+install-model: $(PACK_HERE)
 ifndef MODEL_DIR
 	$(TOP)/tools/install-packages fetch
 	$(TOP)/tools/fetch-model model/official
 endif
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
-	./$(PACK) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)/$(MODEL_NAME).dsst' \
-		--precision $(PRECISION) $(if $(MODEL_DIR),,--name $(OFFICIAL_NAME))
-	$(call make_default,$(MODEL_NAME).dsst)
+	./$(PACK_HERE) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)' --precision $(PRECISION) \
+		$${MODEL_NAME:+--name "$$MODEL_NAME"}
 
 uninstall-models:
-	rm -f $(addprefix '$(MODEL_FOLDER)'/,starter.dsst $(MODEL_NAME).dsst default.dsst)
+	rm -f $(addprefix '$(MODEL_FOLDER)'/,$(notdir $(wildcard host/model/*.dsst)))
 	rm -f '$(DESTDIR)$(bindir)/$(PACK)'
 	test ! -d '$(MODEL_FOLDER)' || rmdir --ignore-fail-on-non-empty '$(MODEL_FOLDER)'
 
@@ -212,7 +236,7 @@ uninstall-models:
 BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
 
 host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/test/support/map_model.o $(addprefix host/,$(CORE))
-	$(CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 .PHONY: bench bench-ort bench-batching accuracy
 
@@ -235,6 +259,6 @@ endif
 
 
 dist:
-	git -C $(TOP) archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o $(CURDIR)/$(EXTENSION)-$(EXTVERSION).tar.gz HEAD
+	git -C $(TOP) archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o '$(CURDIR)/$(EXTENSION)-$(EXTVERSION).tar.gz' HEAD
 
 endif

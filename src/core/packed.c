@@ -189,6 +189,62 @@ sst_word_is_intact(const sst_model *model, uint32_t id)
     return sst_hash64(model->word + id * d, d * sizeof(float)) == model->word_hashes[id];
 }
 
+/* ---- names ----------------------------------------------------------------------------------- */
+
+static bool
+is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+bool
+sst_name_is_valid(const char *name, size_t len)
+{
+    if (len == 0 || len + 1 + SST_NAME_DIGITS >= SST_NAME_SIZE || !is_alphanumeric(name[0]))
+        return false;
+    for (size_t i = 1; i < len; i++)
+        if (!is_alphanumeric(name[i]) && name[i] != '.' && name[i] != '_' && name[i] != '-')
+            return false;
+    return true;
+}
+
+/* Is the text in text[0..size) NUL-terminated and printable ASCII, so that it is the same in databases of any encoding? */
+static bool
+text_is_sane(const char *text, size_t size)
+{
+    if (!memchr(text, '\0', size))
+        return false;
+    for (; *text; text++)
+        if (*text < ' ' || *text > '~')
+            return false;
+    return true;
+}
+
+static bool
+fingerprint_is_sane(const char *fingerprint)
+{
+    return strspn(fingerprint, "0123456789abcdef") == 64 && fingerprint[64] == '\0';
+}
+
+/* Is it BASE-XXXXXXXX with the fingerprint's first digits? */
+static bool
+name_is_sane(const char *name, const char *fingerprint)
+{
+    size_t      len = strlen(name);
+    size_t      base = len > SST_NAME_DIGITS ? len - SST_NAME_DIGITS - 1 : 0;
+
+    return sst_name_is_valid(name, base) && name[base] == '-' &&
+        memcmp(name + base + 1, fingerprint, SST_NAME_DIGITS) == 0;
+}
+
+static bool
+names_are_sane(const sst_packed_header *h)
+{
+    return text_is_sane(h->name, sizeof(h->name)) && text_is_sane(h->fingerprint, sizeof(h->fingerprint)) &&
+        text_is_sane(h->notice, sizeof(h->notice)) &&
+        fingerprint_is_sane(h->fingerprint) && name_is_sane(h->name, h->fingerprint);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static bool
@@ -209,9 +265,7 @@ header_is_sane(const sst_packed_header *h)
 {
     return shape_is_sane(&h->shape) &&
         h->vocab_slots > h->shape.vocab && (h->vocab_slots & (h->vocab_slots - 1)) == 0 &&
-        memchr(h->name, '\0', sizeof(h->name)) &&
-        memchr(h->fingerprint, '\0', sizeof(h->fingerprint)) &&
-        memchr(h->notice, '\0', sizeof(h->notice));
+        names_are_sane(h);
 }
 
 static bool
@@ -281,7 +335,8 @@ sst_model_open(sst_model *model, const void *data, uint64_t size)
         return SST_NOT_A_MODEL;
     if (size < sizeof(*header))
         return SST_WRONG_SIZE;
-    if (header->layout != SST_PACKED_LAYOUT || header->byte_order != SST_PACKED_BYTE_ORDER)
+    if (header->layout != SST_PACKED_LAYOUT || header->byte_order != SST_PACKED_BYTE_ORDER ||
+        header->arithmetic != SST_ARITHMETIC)
         return SST_WRONG_LAYOUT;
     if (header->file_size != size)
         return SST_WRONG_SIZE;

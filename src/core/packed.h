@@ -16,7 +16,15 @@
 #include "kernels/kernels.h"
 
 #define SST_PACKED_MAGIC "distlsst"
-#define SST_PACKED_LAYOUT 1
+#define SST_PACKED_LAYOUT 2
+
+/* Version of the arithmetic: raise it whenever any logit of any model may change by a bit. */
+#define SST_ARITHMETIC 1
+
+/* A model's full name is BASE-XXXXXXXX, with so many of the first hex digits of its fingerprint. */
+#define SST_NAME_DIGITS 8
+#define SST_NAME_SIZE 64        /* the NUL included */
+
 #define SST_PACKED_BYTE_ORDER 0x01020304u
 
 typedef struct sst_packed_header
@@ -33,16 +41,19 @@ typedef struct sst_packed_header
     uint32_t    vocab_longest;
     uint32_t    selftests;
     uint32_t    selftest_bytes;
-    uint32_t    reserved;
-    char        name[64];       /* NUL-terminated, as the two below */
-    char        fingerprint[72];
-    char        notice[760];
+    uint32_t    arithmetic;     /* SST_ARITHMETIC */
+    char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated as the two below */
+    char        fingerprint[72];    /* 64 lower-case hex digits */
+    char        notice[760];    /* printable ASCII */
     uint64_t    tables_hash;
     uint64_t    weights_hash;   /* sst_weights_hash */
     uint64_t    header_hash;    /* sst_hash64 of all before */
 } sst_packed_header;
 
 _Static_assert(sizeof(sst_packed_header) == 1024, "the header has no hole and ends at a multiple of 64");
+
+/* Can name[0..len) be the base of a model's name: [A-Za-z0-9][A-Za-z0-9._-]*, short enough? */
+extern bool sst_name_is_valid(const char *name, size_t len);
 
 /*
  * Point *model at the parts of a packed file that begins with header, from the header's sizes alone; they must be within

@@ -129,11 +129,9 @@ static const char *
 read_name(const json_t *json, model_config *config)
 {
     const char *path = json_string_value(json_object_get(json, "_name_or_path"));
-    const char *slash = path ? strrchr(path, '/') : NULL;
-    const char *name = slash ? slash + 1 : path;
 
-    config->name = strdup(name && *name ? name : "model");
-    return config->name ? NULL : "out of memory";
+    config->name_or_path = strdup(path ? path : "");
+    return config->name_or_path ? NULL : "out of memory";
 }
 
 /* The tokenizer is that of an uncased BERT; a folder that says otherwise would be read wrongly. */
@@ -189,5 +187,5 @@ model_config_free(model_config *config)
     for (uint32_t i = 0; i < config->shape.labels; i++)
         free(config->labels[i]);
     free(config->labels);
-    free(config->name);
+    free(config->name_or_path);
 }

@@ -10,7 +10,7 @@ typedef struct model_config
 {
     sst_shape   shape;          /* precision is left as it was */
     char      **labels;         /* [shape.labels] */
-    char       *name;           /* last part of _name_or_path, or "model" */
+    char       *name_or_path;   /* "" where config.json has none */
 } model_config;
 
 /*

@@ -1,0 +1,254 @@
+/*
+ * build.c - write the parts of a packed file; they are const views of our own buffer.
+ */
+#include "build.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "die.h"
+
+/* Texts of the self-test: accents, other scripts, special tokens, nothing, more than one panel of tokens. */
+static const char *const selftest_texts[] = {
+    "I love it!",
+    "",
+    "D\xc3\xa9j\xc3\xa0 vu: \xe6\x98\xa0\xe7\x94\xbb ISN'T bad [MASK] \xf0\x9f\x98\x80",
+    "The plot is thin, the jokes are old, and yet I would not have missed the last ten minutes for anything.",
+};
+
+#define SELFTESTS (sizeof(selftest_texts) / sizeof(selftest_texts[0]))
+
+static void
+put_norm(source *src, const char *name, const sst_norm *norm, uint32_t size)
+{
+    char        tensor[128];
+
+    snprintf(tensor, sizeof(tensor), "%s.weight", name);
+    source_tensor(src, tensor, size, 0, (float *) norm->weight);
+    snprintf(tensor, sizeof(tensor), "%s.bias", name);
+    source_tensor(src, tensor, size, 0, (float *) norm->bias);
+}
+
+/* Column n of an fp32 panel [1+K][16]. */
+static void
+put_column_f32(char *panel, size_t n, const float *weight, float bias, size_t in)
+{
+    float      *column = (float *) panel + n;
+
+    column[0] = bias;
+    for (size_t k = 0; k < in; k++)
+        column[(1 + k) * SST_LANES] = weight[k];
+}
+
+/* Column n of an int8 panel: the largest weight becomes 127 or -127. */
+static void
+put_column_s8(sst_s8_panel *panel, size_t n, const float *weight, float bias, size_t in)
+{
+    float       most = 0;
+
+    for (size_t k = 0; k < in; k++)
+        most = fabsf(weight[k]) > most ? fabsf(weight[k]) : most;
+    panel->bias[n] = bias;
+    panel->scale[n] = most / 127;
+    for (size_t k = 0; k < in; k++)
+    {
+        int8_t      value = most > 0 ? (int8_t) lrint((double) weight[k] / most * 127) : 0;
+
+        panel->weights[(k / 4 * SST_LANES + n) * 4 + k % 4] = value;
+        panel->sum[n] += value;
+    }
+}
+
+/* Panels of a weight [N][K] and a bias [N], both times factor. */
+static void
+put_linear(source *src, const char *name, const sst_linear *linear, double factor)
+{
+    const size_t in = linear->in,
+                out = linear->out;
+    float      *weight = malloc((in + 1) * out * sizeof(float));
+    float      *bias = weight + in * out;
+    char        tensor[128];
+
+    if (!weight)
+        die("out of memory");
+    snprintf(tensor, sizeof(tensor), "%s.weight", name);
+    source_tensor(src, tensor, out, in, weight);
+    snprintf(tensor, sizeof(tensor), "%s.bias", name);
+    source_tensor(src, tensor, out, 0, bias);
+    for (size_t i = 0; i < (in + 1) * out; i++)
+        weight[i] = (float) (weight[i] * factor);
+    for (size_t n = 0; n < out; n++)
+    {
+        char       *panel = (char *) linear->panels + n / SST_LANES * sst_panel_bytes(linear->precision, in);
+
+        if (linear->precision == SST_INT8)
+            put_column_s8((sst_s8_panel *) panel, n % SST_LANES, weight + n * in, bias[n], in);
+        else
+            put_column_f32(panel, n % SST_LANES, weight + n * in, bias[n], in);
+    }
+    free(weight);
+}
+
+static void
+put_layer(source *src, uint32_t index, const sst_layer *layer)
+{
+    const sst_shape *shape = &src->config.shape;
+    const struct
+    {
+        const char *name;
+        const sst_linear *linear;
+        double      factor;
+    }           linears[] = {
+        {"attention.q_lin", &layer->q, 1.0 / sqrt((double) shape->hidden / shape->heads)},
+        {"attention.k_lin", &layer->k, 1.0},
+        {"attention.v_lin", &layer->v, 1.0},
+        {"attention.out_lin", &layer->out, 1.0},
+        {"ffn.lin1", &layer->lin1, 1.0},
+        {"ffn.lin2", &layer->lin2, 1.0},
+    };
+    char        name[100];
+
+    for (size_t i = 0; i < sizeof(linears) / sizeof(linears[0]); i++)
+    {
+        snprintf(name, sizeof(name), "distilbert.transformer.layer.%u.%s", index, linears[i].name);
+        put_linear(src, name, linears[i].linear, linears[i].factor);
+    }
+    snprintf(name, sizeof(name), "distilbert.transformer.layer.%u.sa_layer_norm", index);
+    put_norm(src, name, &layer->sa_norm, shape->hidden);
+    snprintf(name, sizeof(name), "distilbert.transformer.layer.%u.output_layer_norm", index);
+    put_norm(src, name, &layer->out_norm, shape->hidden);
+}
+
+static void
+put_weights(source *src, const sst_model *model)
+{
+    const sst_shape *shape = &model->shape;
+    uint64_t   *hashes = (uint64_t *) model->word_hashes;
+
+    source_tensor(src, "distilbert.embeddings.word_embeddings.weight", shape->vocab, shape->hidden,
+                (float *) model->word);
+    for (size_t id = 0; id < shape->vocab; id++)
+        hashes[id] = sst_hash64(model->word + id * shape->hidden, shape->hidden * sizeof(float));
+    source_tensor(src, "distilbert.embeddings.position_embeddings.weight", shape->positions, shape->hidden,
+                (float *) model->position);
+    put_norm(src, "distilbert.embeddings.LayerNorm", &model->embedding_norm, shape->hidden);
+    for (uint32_t i = 0; i < shape->layers; i++)
+        put_layer(src, i, &model->layer[i]);
+    put_linear(src, "pre_classifier", &model->pre_classifier, 1.0);
+    put_linear(src, "classifier", &model->classifier, 1.0);
+}
+
+/* Strings with their offsets [count + 1]; NULL bytes: only count their bytes. */
+static uint32_t
+put_strings(const char *const *strings, uint32_t count, uint32_t *offsets, char *bytes)
+{
+    uint32_t    at = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+    {
+        uint32_t    size = (uint32_t) strlen(strings[i]) + 1;
+
+        if (bytes)
+        {
+            memcpy(bytes + at, strings[i], size);
+            offsets[i] = at;
+            offsets[i + 1] = at + size;
+        }
+        at += size;
+    }
+    return at;
+}
+
+static void
+put_tables(source *src, const sst_model *model)
+{
+    const sst_vocab *from = &src->table.vocab;
+    const sst_vocab *to = &model->vocab;
+
+    put_strings((const char *const *) src->config.labels, model->shape.labels, (uint32_t *) model->label_offsets,
+                (char *) model->label_bytes);
+    put_strings(selftest_texts, SELFTESTS, (uint32_t *) model->selftest_offsets, (char *) model->selftest_bytes);
+    memcpy((void *) to->slots, from->slots, ((size_t) from->slot_mask + 1) * sizeof(sst_vocab_slot));
+    memcpy((void *) to->offsets, from->offsets, ((size_t) from->size + 1) * sizeof(uint32_t));
+    memcpy((void *) to->bytes, from->bytes, from->offsets[from->size]);
+}
+
+/* The self-test's logits, by the plain C kernels. */
+static void
+put_selftests(const sst_model *model)
+{
+    void       *workspace = aligned_alloc(64, (sst_workspace_size(model) + 63) / 64 * 64);
+    int32_t    *ids = malloc(model->shape.positions * sizeof(int32_t));
+
+    if (!workspace || !ids)
+        die("out of memory");
+    for (uint32_t i = 0; i < SELFTESTS; i++)
+    {
+        sst_selftest test = sst_model_selftest(model, i);
+        bool        truncated;
+        size_t      start[2] = {0};
+        sst_status  status;
+
+        start[1] = sst_tokenize(&model->vocab, test.text, strlen(test.text), false, ids, model->shape.positions,
+                                &truncated, NULL);
+        status = sst_forward(model, sst_kernels_get(SST_ISA_C), ids, start, 1, (float *) test.logits, workspace, NULL);
+        if (status != SST_OK)
+            die("the model does not work: %s", sst_status_text(status));
+    }
+    free(workspace);
+    free(ids);
+}
+
+static void
+fill_header(const source *src, const char *name, const char *notice, sst_packed_header *header)
+{
+    const sst_vocab *vocab = &src->table.vocab;
+
+    memcpy(header->magic, SST_PACKED_MAGIC, sizeof(header->magic));
+    header->layout = SST_PACKED_LAYOUT;
+    header->byte_order = SST_PACKED_BYTE_ORDER;
+    header->shape = src->config.shape;
+    header->pad = vocab->pad;
+    header->unk = vocab->unk;
+    header->cls = vocab->cls;
+    header->sep = vocab->sep;
+    header->mask = vocab->mask;
+    header->label_bytes = put_strings((const char *const *) src->config.labels, src->config.shape.labels, NULL, NULL);
+    header->vocab_slots = vocab->slot_mask + 1;
+    header->vocab_bytes = vocab->offsets[vocab->size];
+    header->vocab_longest = vocab->longest;
+    header->selftests = SELFTESTS;
+    header->selftest_bytes = put_strings(selftest_texts, SELFTESTS, NULL, NULL);
+    header->arithmetic = SST_ARITHMETIC;
+    strcpy(header->name, name);
+    strcpy(header->notice, notice);
+    strcpy(header->fingerprint, src->fingerprint);
+}
+
+sst_packed_header *
+build_packed(source *src, const char *name, const char *notice)
+{
+    sst_packed_header empty = {.magic = {0}};
+    sst_packed_header *header;
+    sst_model   model;
+
+    fill_header(src, name, notice, &empty);
+    empty.file_size = sst_packed_view(&model, &empty);
+    header = aligned_alloc(64, empty.file_size);
+    if (!header)
+        die("out of memory");
+    memset(header, 0, empty.file_size);
+    *header = empty;
+    sst_packed_view(&model, header);
+    put_tables(src, &model);
+    put_weights(src, &model);
+    put_selftests(&model);
+    header->tables_hash = sst_hash64(header + 1, sst_packed_tables_end(&model) - sizeof(*header));
+    header->weights_hash = sst_weights_hash(&model, NULL);
+    header->header_hash = sst_hash64(header, offsetof(sst_packed_header, header_hash));
+    if (sst_model_open(&model, header, header->file_size) != SST_OK || sst_model_verify(&model, NULL) != SST_OK)
+        die("internal error: the packed file does not open");
+    return header;
+}

@@ -1,0 +1,16 @@
+/*
+ * build.h - the packed file of a source, in memory.
+ */
+#ifndef BUILD_H
+#define BUILD_H
+
+#include "core/packed.h"
+#include "source.h"
+
+/*
+ * The whole packed file, header->file_size bytes for the caller to free. name is the model's full name, notice is in
+ * printable ASCII and fits the header.
+ */
+extern sst_packed_header *build_packed(source *src, const char *name, const char *notice);
+
+#endif

@@ -1,0 +1,27 @@
+/*
+ * source.h - the Hugging Face folder that is packed. All of its functions end the program where something is wrong.
+ */
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include "config.h"
+#include "safetensors.h"
+#include "vocab_table.h"
+
+typedef struct source
+{
+    const char *dir;
+    model_config config;
+    sst_vocab_table table;
+    safetensors tensors;
+    char        fingerprint[65];    /* 64 hex digits */
+} source;
+
+/* Read the folder src->dir, all but the tensors' values, for the precision in src->config.shape. */
+extern void source_read(source *src);
+extern void source_free(source *src);
+
+/* Read a tensor as safetensors_read does. */
+extern void source_tensor(source *src, const char *name, size_t rows, size_t columns, float *values);
+
+#endif
