@@ -57,7 +57,8 @@ else
 MODULE_big = distilsst
 KERNELS = $(addprefix src/core/kernels/,c.o avx2.o avx512.o avx512vnni.o neon.o neondot.o dispatch.o)
 CORE = $(addprefix src/core/,forward.o linear.o attention.o packed.o tokenizer.o) $(KERNELS)
-OBJS = $(addprefix src/,distilsst.o store.o classify.o selftest.o batch/plan.o batch/exec.o) $(CORE)
+OBJS = $(addprefix src/,distilsst.o settings.o functions.o answer.o text.o classifier.o models.o installed.o dependents.o \
+	rows.o selftest.o batch/plan.o batch/exec.o) $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
 REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))
 REGRESS_OPTS = --load-extension=$(EXTENSION)
@@ -190,7 +191,7 @@ host/builtin_model.h: $(PACK_HERE) $(wildcard $(TOP)/model/$(BUILTIN_MODEL)/*) $
 		--notice "$$(cat $(TOP)/model/notice.txt)"
 	echo "#define SST_BUILTIN_MODEL \"$$(basename host/model/*.dsst .dsst)\"" >$@
 
-src/models.o: host/builtin_model.h
+src/models.o src/settings.o: host/builtin_model.h
 
 all: $(PACK) host/builtin_model.h
 

@@ -19,6 +19,13 @@
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
+/* All settings, and how many there are. */
+#if PG_VERSION_NUM < 160000
+#define get_settings(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
+#else
+#define get_settings(count) get_guc_variables(count)
+#endif
+
 #if PG_VERSION_NUM < 140000
 #define plan_is_async(plan) false
 #else

@@ -6,15 +6,14 @@
 #include <math.h>
 
 #include "common/shortest_dec.h"
+#include "lib/stringinfo.h"
 #include "fmgr.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
-#include "utils/tuplestore.h"
 
-#include "classify.h"
-#include "store.h"
+#include "classifier.h"
+#include "rows.h"
 
 /*
  * Fingerprint of distilbert-base-uncased-finetuned-sst-2-english at revision 714eb0fa in fp32, from the sha256 of its
@@ -45,37 +44,8 @@ static const struct
 
 #define PUBLISHED_BOUND 1e-5f
 
-/* What the result's rows are written to. */
-typedef struct report
-{
-    Tuplestorestate *store;
-    TupleDesc   row;
-} report;
-
-static report
-begin_report(FunctionCallInfo fcinfo)
-{
-    ReturnSetInfo *info = (ReturnSetInfo *) fcinfo->resultinfo;
-    report      r;
-    MemoryContext old;
-
-    if (!info || !IsA(info, ReturnSetInfo) || !(info->allowedModes & SFRM_Materialize))
-        ereport(ERROR,
-                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                 errmsg("set-valued function called in context that cannot accept a set")));
-    old = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
-    if (get_call_result_type(fcinfo, NULL, &r.row) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row type");
-    r.store = tuplestore_begin_heap(true, false, work_mem);
-    MemoryContextSwitchTo(old);
-    info->returnMode = SFRM_Materialize;
-    info->setResult = r.store;
-    info->setDesc = r.row;
-    return r;
-}
-
 static void
-add_row(const report *r, const char *test, const char *expected, const char *got, bool ok)
+add_row(const SstRows *rows, const char *test, const char *expected, const char *got, bool ok)
 {
     Datum       values[4];
     bool        nulls[4] = {false};
@@ -84,7 +54,7 @@ add_row(const report *r, const char *test, const char *expected, const char *got
     values[1] = CStringGetTextDatum(expected);
     values[2] = CStringGetTextDatum(got);
     values[3] = BoolGetDatum(ok);
-    tuplestore_putvalues(r->store, r->row, values, nulls);
+    sst_rows_add(rows, values, nulls);
 }
 
 /* "{-1.5606991,1.6122842}": the shortest digits that name these floats, as an array prints them. */
@@ -107,28 +77,31 @@ print_logits(const float *logits, uint32_t count)
 
 /* The logits of a UTF-8 text, whatever the server's encoding. */
 static float *
-logits_of_utf8(const sst_model *model, const char *utf8)
+logits_of_utf8(Classifier *c, const char *utf8)
 {
+    const sst_model *model = sst_classifier_model(c);
     int32_t    *ids = palloc(model->shape.positions * sizeof(int32_t));
     float      *logits = palloc(model->shape.labels * sizeof(float));
     bool        truncated;
     size_t      count = sst_tokenize(&model->vocab, utf8, strlen(utf8), false, ids, model->shape.positions,
-                                     &truncated, &store_tick);
+                                     &truncated, &sst_interrupts);
 
-    classify_forward(ids, count, logits);
+    sst_classifier_forward(c, ids, count, logits);
     return logits;
 }
 
 /* The vectors packed with the model, bit for bit. */
 static void
-test_vectors(const report *r, const sst_model *model)
+test_vectors(const SstRows *rows, Classifier *c)
 {
+    const sst_model *model = sst_classifier_model(c);
+
     for (uint32_t i = 0; i < model->selftests; i++)
     {
         sst_selftest test = sst_model_selftest(model, i);
-        const float *got = logits_of_utf8(model, test.text);
+        const float *got = logits_of_utf8(c, test.text);
 
-        add_row(r, psprintf("vector %u: logits, bit for bit", i + 1),
+        add_row(rows, psprintf("vector %u: logits, bit for bit", i + 1),
                 print_logits(test.logits, model->shape.labels), print_logits(got, model->shape.labels),
                 memcmp(test.logits, got, model->shape.labels * sizeof(float)) == 0);
     }
@@ -136,18 +109,20 @@ test_vectors(const report *r, const sst_model *model)
 
 /* Outputs of the official model that others have printed. */
 static void
-test_published(const report *r, const sst_model *model)
+test_published(const SstRows *rows, Classifier *c)
 {
+    const sst_model *model = sst_classifier_model(c);
+
     if (strcmp(model->fingerprint, OFFICIAL_FP32) != 0)
         return;
     for (size_t i = 0; i < lengthof(published); i++)
     {
-        const float *logits = logits_of_utf8(model, published[i].text);
+        const float *logits = logits_of_utf8(c, published[i].text);
         uint32_t    best = logits[1] > logits[0];
         float       probabilities[2];
 
         sst_softmax(logits, 2, probabilities);
-        add_row(r, psprintf("published output %zu, within 1e-5", i + 1),
+        add_row(rows, psprintf("published output %zu, within 1e-5", i + 1),
                 psprintf("%s %.7f", published[i].label, published[i].score),
                 psprintf("%s %.7f", sst_model_label(model, best), probabilities[best]),
                 strcmp(published[i].label, sst_model_label(model, best)) == 0 &&
@@ -157,17 +132,17 @@ test_published(const report *r, const sst_model *model)
 
 /* All of the file's bytes, against what was written. */
 static void
-test_file(const report *r, const sst_model *model)
+test_file(const SstRows *rows, const sst_model *model)
 {
     uint32_t    wrong = 0;
-    bool        ok = sst_model_verify(model, &store_tick) == SST_OK;
+    bool        ok = sst_model_verify(model, &sst_interrupts) == SST_OK;
 
     for (uint32_t id = 0; id < model->shape.vocab; id++)
     {
         CHECK_FOR_INTERRUPTS();
         wrong += !sst_word_is_intact(model, id);
     }
-    add_row(r, "checksums of the packed file", "no difference",
+    add_row(rows, "checksums of the packed file", "no difference",
             ok && wrong == 0 ? "no difference" : psprintf("weights %s, %u word embeddings differ",
                                                           ok ? "equal" : "differ", wrong),
             ok && wrong == 0);
@@ -177,11 +152,11 @@ PG_FUNCTION_INFO_V1(sst2_selftest);
 Datum
 sst2_selftest(PG_FUNCTION_ARGS)
 {
-    report      r = begin_report(fcinfo);
-    const sst_model *model = classify_begin();
+    const SstRows rows = sst_rows_begin(fcinfo);
+    Classifier *c = sst_classifier_for(NULL);
 
-    test_file(&r, model);
-    test_vectors(&r, model);
-    test_published(&r, model);
+    test_file(&rows, sst_classifier_model(c));
+    test_vectors(&rows, c);
+    test_published(&rows, c);
     return (Datum) 0;
 }

@@ -12,7 +12,8 @@
 
 #include "nodes/extensible.h"
 
-#include "../classify.h"
+#include "../answer.h"
+#include "../classifier.h"
 
 /* A function of one text whose calls are batched: how its result is made when the text has been classified. */
 typedef struct BatchFunction
@@ -21,11 +22,11 @@ typedef struct BatchFunction
     SstAnswerDatum make;
 } BatchFunction;
 
-/*
- * Defines distilsst.batch_size and starts to rewrite plans; to be called once, by _PG_init. functions ends with an
- * address of NULL.
- */
-extern void batch_init(const BatchFunction *functions);
+/* Defines distilsst.batch_size. */
+extern void batch_define_settings(void);
+
+/* Starts to rewrite plans; to be called once, by _PG_init. */
+extern void batch_init(void);
 
 /* distilsst.batch_size: rows that share a forward pass at most; 1 leaves plans as they are. */
 extern int  sst_batch_size;

@@ -32,7 +32,7 @@ typedef struct batch_call
 typedef struct shared_usage
 {
     int         workers;
-    ClassifyUsage worker[FLEXIBLE_ARRAY_MEMBER];
+    ClassifierUsage worker[FLEXIBLE_ARRAY_MEMBER];
 } shared_usage;
 
 typedef struct BatchState
@@ -54,8 +54,8 @@ typedef struct BatchState
     int         rows;           /* in the batch */
     int         next;           /* to be given out */
     bool        finished;       /* the child has no more */
-    ClassifyUsage own_usage;    /* and, when they are done, of the workers */
-    ClassifyUsage *usage;       /* where this process counts */
+    ClassifierUsage own_usage;    /* and, when they are done, of the workers */
+    ClassifierUsage *usage;       /* where this process counts */
     shared_usage *shared;       /* the leader's, while there are workers */
 } BatchState;
 
@@ -141,7 +141,7 @@ read_rows(BatchState *b)
         if (b->finished)
             break;
         tokens += add_row(b, row);
-    } while (b->rows < want && tokens < BATCH_TOKENS &&
+    } while (b->rows < want && tokens < SST_QUEUE_TOKENS &&
              MemoryContextMemAllocated(b->context, false) < (Size) work_mem * 1024);
     b->want = want * 2;
 }
@@ -153,10 +153,11 @@ static SstAnswer *
 classify_texts(BatchState *b)
 {
     int         count = b->rows * b->texts;
-    const sst_model *model = classify_begin();
+    Classifier *c = sst_classifier_for(NULL);
+    const sst_model *model = sst_classifier_model(c);
     float      *logits = palloc((Size) count * model->shape.labels * sizeof(float));
     SstAnswer  *answers = palloc(count * sizeof(SstAnswer));
-    ClassifyUsage before = classify_usage;
+    ClassifierUsage before = sst_classifier_usage;
 
     for (int i = 0; i < count; i++)
     {
@@ -164,10 +165,10 @@ classify_texts(BatchState *b)
 
         answers[i] = (SstAnswer) {.model = model, .logits = its_logits};
         if (!b->text_value[i].isnull)
-            answers[i].reading = classify_add_text(b->text_value[i].value, its_logits);
+            answers[i].reading = sst_classifier_add_text(c, b->text_value[i].value, its_logits);
     }
-    classify_flush();
-    classify_usage_add(b->usage, &classify_usage, &before);
+    sst_classifier_flush(c);
+    sst_classifier_add_usage(b->usage, &sst_classifier_usage, &before);
     return answers;
 }
 
@@ -305,7 +306,7 @@ static Size
 estimate_shared(CustomScanState *css, ParallelContext *pcxt)
 {
     (void) css;
-    return offsetof(shared_usage, worker) + pcxt->nworkers * sizeof(ClassifyUsage);
+    return offsetof(shared_usage, worker) + pcxt->nworkers * sizeof(ClassifierUsage);
 }
 
 static void
@@ -329,13 +330,13 @@ initialize_worker(CustomScanState *css, shm_toc *toc, void *memory)
 static void
 shutdown_batch(CustomScanState *css)
 {
-    const ClassifyUsage none = {0};
+    const ClassifierUsage none = {0};
     BatchState *b = (BatchState *) css;
 
     if (!b->shared)
         return;
     for (int i = 0; i < b->shared->workers; i++)
-        classify_usage_add(&b->own_usage, &b->shared->worker[i], &none);
+        sst_classifier_add_usage(&b->own_usage, &b->shared->worker[i], &none);
     b->shared = NULL;
 }
 
@@ -343,7 +344,7 @@ static void
 explain_batch(CustomScanState *css, List *ancestors, ExplainState *es)
 {
     BatchState *b = (BatchState *) css;
-    const ClassifyUsage *usage = &b->own_usage;
+    const ClassifierUsage *usage = &b->own_usage;
     List       *context = set_deparse_context_plan(es->deparse_cxt, css->ss.ps.plan, ancestors);
     bool        prefix = list_length(es->rtable) > 1 || es->verbose;
     List       *texts = NIL;

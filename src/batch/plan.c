@@ -32,7 +32,18 @@
 
 int         sst_batch_size;
 
-static const BatchFunction *known_functions;
+extern Datum sst2_label(PG_FUNCTION_ARGS);
+extern Datum sst2_score(PG_FUNCTION_ARGS);
+extern Datum sst2_logits(PG_FUNCTION_ARGS);
+extern Datum sst2_classify(PG_FUNCTION_ARGS);
+
+static const BatchFunction known_functions[] = {
+    {sst2_label, sst_answer_label},
+    {sst2_score, sst_answer_score},
+    {sst2_logits, sst_answer_logits},
+    {sst2_classify, sst_answer_row},
+    {NULL, NULL}
+};
 static planner_hook_type previous_planner;
 
 /* The plan at hand. */
@@ -584,9 +595,8 @@ batch_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 }
 
 void
-batch_init(const BatchFunction *functions)
+batch_define_settings(void)
 {
-    known_functions = functions;
     DefineCustomIntVariable("distilsst.batch_size",
                             "Most rows whose texts share one forward pass.",
                             "1 leaves plans as they are. Results do not depend on it.",
@@ -595,6 +605,11 @@ batch_init(const BatchFunction *functions)
                             PGC_USERSET,
                             0,
                             NULL, NULL, NULL);
+}
+
+void
+batch_init(void)
+{
     RegisterCustomScanMethods(&batch_scan_methods);
     previous_planner = planner_hook;
     planner_hook = batch_planner;

@@ -1,0 +1,131 @@
+/*
+ * installed.c - sst2_models(): which models are installed, and which of them can be used.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "models.h"
+#include "rows.h"
+#include "settings.h"
+#include "text.h"
+
+#define SUFFIX ".dsst"
+
+static Datum
+labels_datum(const sst_model *model)
+{
+    const int   count = (int) model->shape.labels;
+    Datum      *labels = palloc(count * sizeof(Datum));
+
+    for (int i = 0; i < count; i++)
+        labels[i] = sst_text_from_utf8(sst_model_label(model, i));
+    return PointerGetDatum(construct_array(labels, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+/* A file's name for everyone's eyes, in any encoding. */
+static char *
+shown_name(const char *name)
+{
+    const char *slash = last_dir_separator(name);
+    char       *shown = pstrdup(slash ? slash + 1 : name);
+
+    for (char *c = shown; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    return shown;
+}
+
+/* The row of a model: what its file says, or why it says nothing. */
+static void
+add_model(const SstRows *rows, const char *name, bool is_default)
+{
+    ModelProblem problem;
+    OpenModel  *m = sst_models_inspect(name, &problem);
+    const sst_shape *shape = &m->model.shape;
+    Datum       values[11];
+    bool        nulls[11];
+
+    memset(nulls, problem.text != NULL, sizeof(nulls));
+    values[0] = CStringGetTextDatum(problem.text ? shown_name(name) : m->model.name);
+    nulls[0] = false;
+    if (!problem.text)
+    {
+        values[1] = CStringGetTextDatum(m->model.fingerprint);
+        values[2] = CStringGetTextDatum(sst_precision_name(shape->precision));
+        values[3] = Int32GetDatum(shape->layers);
+        values[4] = Int32GetDatum(shape->hidden);
+        values[5] = Int32GetDatum(shape->vocab);
+        values[6] = Int32GetDatum(shape->positions);
+        values[7] = labels_datum(&m->model);
+        values[8] = Int64GetDatum((int64) m->size);
+    }
+    values[9] = BoolGetDatum(is_default);
+    nulls[9] = false;
+    nulls[10] = !problem.text;
+    values[10] = CStringGetTextDatum(problem.text ? problem.text : "");
+    sst_rows_add(rows, values, nulls);
+    MemoryContextDelete(m->context);
+}
+
+/* The names of the folder's models, in their order. */
+static List *
+list_folder(void)
+{
+    char        folder[MAXPGPATH];
+    List       *names = NIL;
+    DIR        *dir;
+    struct dirent *entry;
+
+    sst_models_folder(folder);
+    dir = AllocateDir(folder);
+    /* where there is no folder nothing is installed */
+    while (dir && (entry = ReadDirExtended(dir, folder, LOG)) != NULL)
+    {
+        char       *name = pstrdup(entry->d_name);
+        char       *end = name + Max(0, (int) strlen(name) - (int) strlen(SUFFIX));
+
+        if (strcmp(end, SUFFIX) != 0)
+            continue;
+        *end = '\0';
+        names = lappend(names, name);
+    }
+    FreeDir(dir);
+    return names;
+}
+
+static int
+compare_names(const ListCell *a, const ListCell *b)
+{
+    return strcmp(lfirst(a), lfirst(b));
+}
+
+PG_FUNCTION_INFO_V1(sst2_models);
+Datum
+sst2_models(PG_FUNCTION_ARGS)
+{
+    const SstRows rows = sst_rows_begin(fcinfo);
+    const char *server = sst_setting_model();
+    List       *names = list_folder();
+    bool        listed = false;
+    ListCell   *lc;
+
+    list_sort(names, compare_names);
+    foreach(lc, names)
+    {
+        const bool  is_default = strcmp(lfirst(lc), server) == 0;
+
+        add_model(&rows, lfirst(lc), is_default);
+        listed |= is_default;
+    }
+    /* a path, or nothing */
+    if (!listed)
+        add_model(&rows, server, true);
+    return (Datum) 0;
+}

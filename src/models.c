@@ -1,0 +1,339 @@
+/*
+ * models.c - find, map, check and keep the models of a session.
+ *
+ * A file is mapped shared and read-only: the server holds its pages once, however many sessions use it, and a session
+ * attaches by one system call. There is no lock and nothing in shared memory. A name means one content for ever, so
+ * sessions and their parallel workers need no word between them.
+ *
+ * Paths are shown to superusers only; others learn the model's name.
+ */
+#include "postgres.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/parallel.h"
+#include "miscadmin.h"
+#include "storage/fd.h"
+#include "utils/memutils.h"
+
+#include "builtin_model.h"
+#include "core/packed.h"
+#include "models.h"
+#include "settings.h"
+
+#define MOST_OPEN 4
+
+static OpenModel *open_models[MOST_OPEN];
+static uint64 uses;             /* counts what last_use counts */
+
+static void
+process_interrupts(void *arg)
+{
+    (void) arg;
+    CHECK_FOR_INTERRUPTS();
+}
+
+const sst_tick sst_interrupts = {process_interrupts, NULL};
+
+/* ---- what may be shown ----------------------------------------------------------------------- */
+
+/* What to call the model in a message that anyone may read. */
+static const char *
+shown_name(const char *asked)
+{
+    const char *slash = last_dir_separator(asked);
+
+    return slash ? slash + 1 : asked;
+}
+
+/* In a SECURITY DEFINER function neither its owner nor its caller may see what the other may not. */
+static bool
+may_see_paths(void)
+{
+    return superuser() && superuser_arg(GetOuterUserId());
+}
+
+const char *
+sst_models_file(const OpenModel *m)
+{
+    return may_see_paths() ? m->path : NULL;
+}
+
+static int
+path_detail(const OpenModel *m)
+{
+    return may_see_paths() ? errdetail("The file is \"%s\".", m->path) : errdetail_log("The file is \"%s\".", m->path);
+}
+
+static int
+model_hint(bool named)
+{
+    if (named)
+        return errhint("sst2_models() lists the models that are installed. Install this one, under the same name, with "
+                       "\"make install-model\" or by copying its file from another server.");
+    return errhint("Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists, or "
+                   "install this one with \"make install-model\" or by copying its file from another server.");
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+void
+sst_models_folder(char *folder)
+{
+    char        share[MAXPGPATH];
+
+    get_share_path(my_exec_path, share);
+    snprintf(folder, MAXPGPATH, "%s/distilsst", share);
+}
+
+static void
+unmap(void *arg)
+{
+    OpenModel  *m = arg;
+
+    if (m->base)
+        munmap(m->base, m->size);
+}
+
+static OpenModel *
+make_model(const char *name)
+{
+    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "distilsst model", ALLOCSET_SMALL_SIZES);
+    OpenModel  *m = MemoryContextAllocZero(context, sizeof(OpenModel));
+    char        folder[MAXPGPATH];
+
+    m->context = context;
+    m->unmap.func = unmap;
+    m->unmap.arg = m;
+    MemoryContextRegisterResetCallback(context, &m->unmap);
+    m->asked = MemoryContextStrdup(context, name);
+    m->path = m->asked;
+    if (!is_absolute_path(name))
+    {
+        sst_models_folder(folder);
+        m->path = MemoryContextStrdup(context, psprintf("%s/%s.dsst", folder, name));
+    }
+    return m;
+}
+
+static ModelProblem
+system_problem(void)
+{
+    const int   number = errno;
+
+    return (ModelProblem) {pstrdup(strerror(number)), number};
+}
+
+static ModelProblem
+map_descriptor(OpenModel *m, int fd)
+{
+    struct stat st;
+    void       *base;
+
+    if (fstat(fd, &st) != 0)
+        return system_problem();
+    if (!S_ISREG(st.st_mode) || st.st_size == 0 || (uint64) st.st_size > SIZE_MAX)
+        return (ModelProblem) {"it is empty or no regular file"};
+    base = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED)
+        return system_problem();
+#ifdef MADV_HUGEPAGE
+    /* Where the file system caches files in large pages, this saves 4096-byte page faults and TLB misses. */
+    (void) madvise(base, (size_t) st.st_size, MADV_HUGEPAGE);
+#endif
+    m->base = base;
+    m->size = (size_t) st.st_size;
+    return (ModelProblem) {NULL};
+}
+
+static ModelProblem
+map_file(OpenModel *m)
+{
+    const int   fd = OpenTransientFile(m->path, O_RDONLY | O_NONBLOCK | PG_BINARY); /* a pipe must not block us */
+    ModelProblem problem;
+
+    if (fd < 0)
+        return system_problem();
+    problem = map_descriptor(m, fd);
+    CloseTransientFile(fd);
+    return problem;
+}
+
+static ModelProblem
+open_file(OpenModel *m)
+{
+    ModelProblem problem = map_file(m);
+    sst_status  status;
+
+    if (problem.text)
+        return problem;
+    status = sst_model_open(&m->model, m->base, m->size);
+    if (status == SST_OK)
+        status = sst_model_verify(&m->model, &sst_interrupts);
+    if (status != SST_OK)
+        return (ModelProblem) {sst_status_text(status)};
+    /* a path is the administrator's word for what lies there */
+    if (!is_absolute_path(m->asked) && strcmp(m->asked, m->model.name) != 0)
+        return (ModelProblem) {psprintf("its file holds another model, \"%s\"", m->model.name)};
+    return (ModelProblem) {NULL};
+}
+
+OpenModel *
+sst_models_inspect(const char *name, ModelProblem *problem)
+{
+    OpenModel  *m = make_model(name);
+
+    *problem = open_file(m);
+    return m;
+}
+
+static void
+report_problem(const OpenModel *m, ModelProblem problem, bool named)
+{
+    /* which errcode_for_file_access() does not know in all versions */
+    const bool  no_memory = problem.error_number == ENOMEM;
+
+    if (problem.error_number == 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_CORRUPTED),
+                 errmsg("sentiment model \"%s\" cannot be used: %s", shown_name(m->asked), problem.text),
+                 path_detail(m),
+                 model_hint(named)));
+    errno = problem.error_number;
+    ereport(ERROR,
+            (no_memory ? errcode(ERRCODE_OUT_OF_MEMORY) : errcode_for_file_access(),
+             errmsg("could not open sentiment model \"%s\": %m", shown_name(m->asked)),
+             path_detail(m),
+             model_hint(named)));
+}
+
+/* BASE-XXXXXXXX, with digits of a fingerprint? */
+static bool
+is_model_name(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+
+    return dash && sst_name_is_valid(name, dash - name) && strlen(dash + 1) == SST_NAME_DIGITS &&
+        strspn(dash + 1, "0123456789abcdef") == SST_NAME_DIGITS;
+}
+
+static void
+check_name(const char *name, bool named)
+{
+    if (is_model_name(name) || (is_absolute_path(name) && !named))
+        return;
+    ereport(ERROR,
+            (errcode(named ? ERRCODE_INVALID_PARAMETER_VALUE : ERRCODE_CONFIG_FILE_ERROR),
+             errmsg("\"%s\" is not the name of a sentiment model", shown_name(name)),
+             errdetail("A name has letters, digits, \".\", \"_\" and \"-\", and ends with \"-\" and the first eight digits of "
+                       "the model's fingerprint, as \"%s\" does.", SST_BUILTIN_MODEL),
+             named ? errhint("sst2_models() lists the models that are installed.") :
+             errhint("Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists.")));
+}
+
+/* ---- the models that are open ---------------------------------------------------------------- */
+
+static OpenModel **
+find_open(const char *name)
+{
+    for (int i = 0; i < MOST_OPEN; i++)
+        if (open_models[i] && strcmp(open_models[i]->asked, name) == 0)
+            return &open_models[i];
+    return NULL;
+}
+
+static void
+close_place(OpenModel **place)
+{
+    OpenModel  *m = *place;
+
+    *place = NULL;
+    if (m)
+        MemoryContextDelete(m->context);
+}
+
+/* A place for one more model; the one that was used least recently gives way. */
+static OpenModel **
+free_place(void)
+{
+    OpenModel **place = &open_models[0];
+
+    for (int i = 0; i < MOST_OPEN && *place; i++)
+        if (!open_models[i] || open_models[i]->last_use < (*place)->last_use)
+            place = &open_models[i];
+    close_place(place);
+    return place;
+}
+
+/* Tells who has asked for no model what answers, once a session. */
+static void
+give_notice(const OpenModel *m)
+{
+    static bool given = false;
+
+    if (given || m->model.notice[0] == '\0' || strcmp(m->asked, SST_BUILTIN_MODEL) != 0 || IsParallelWorker())
+        return;
+    given = true;
+    ereport(NOTICE, (errmsg("%s", m->model.notice)));
+}
+
+static OpenModel *
+open_model(const char *name, bool named)
+{
+    ModelProblem problem;
+    OpenModel  *m;
+
+    m = sst_models_inspect(name, &problem);
+    if (problem.text)
+        report_problem(m, problem, named);
+    MemoryContextSetParent(m->context, TopMemoryContext);
+    *free_place() = m;
+    ereport(DEBUG1, (errmsg_internal("opened sentiment model \"%s\"", shown_name(name))));
+    if (!named)
+        give_notice(m);
+    return m;
+}
+
+OpenModel *
+sst_models_open(const char *name)
+{
+    const char *wanted = name ? name : sst_setting_model();
+    OpenModel **place;
+    OpenModel  *m;
+
+    check_name(wanted, name != NULL);
+    place = find_open(wanted);
+    if (place && (*place)->stale)
+        close_place(place);
+    m = place && *place ? *place : open_model(wanted, name != NULL);
+    m->last_use = ++uses;
+    return m;
+}
+
+void
+sst_models_check(OpenModel *m, sst_status status)
+{
+    switch (status)
+    {
+        case SST_OK:
+            break;
+        case SST_BAD_TOKEN:
+            ereport(ERROR,
+                    (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+                     errmsg("token id is out of range"),
+                     errdetail("Token ids are 0 to %u.", m->model.shape.vocab - 1)));
+            break;
+        case SST_NOT_FINITE:
+            ereport(ERROR,
+                    (errcode(ERRCODE_FLOATING_POINT_EXCEPTION),
+                     errmsg("sentiment model \"%s\" gives no finite answer for this text", shown_name(m->asked)),
+                     errhint("Its weights are broken or too large; pack and install another model.")));
+            break;
+        default:
+            m->stale = true;
+            report_problem(m, (ModelProblem) {sst_status_text(status)}, strcmp(m->asked, sst_setting_model()) != 0);
+    }
+}

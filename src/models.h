@@ -1,0 +1,61 @@
+/*
+ * models.h - the models that this session has open: the one door to them.
+ *
+ * A model's name, as in "starter-283d95b8", ends with the first digits of its fingerprint: it means one content, on every
+ * host, for ever.
+ */
+#ifndef SST_MODELS_H
+#define SST_MODELS_H
+
+#include "core/sst.h"
+
+struct Classifier;
+
+typedef struct OpenModel
+{
+    MemoryContext context;      /* holds this struct and what is made for the model; unmaps the file when it goes */
+    MemoryContextCallback unmap;
+    const char *asked;          /* the name or absolute path that it was opened by */
+    const char *path;
+    void       *base;           /* the mapped file, or NULL */
+    size_t      size;
+    sst_model   model;          /* views into the file */
+    uint64      last_use;
+    bool        stale;          /* found damaged: not to be used again */
+    struct Classifier *classifier;  /* in context; NULL until it is needed */
+} OpenModel;
+
+/* Why a file cannot be used as a model. */
+typedef struct ModelProblem
+{
+    const char *text;           /* a clause; NULL: it can be used */
+    int         error_number;   /* errno of a system call that failed, or 0 */
+} ModelProblem;
+
+/*
+ * The model of this name, or the server's if name is NULL; opened and checked where it is not open yet. At most four stay
+ * open, and the one that was used least recently gives way. Raises an ERROR where the name is none, where there is no such
+ * model or it cannot be used, and where distilsst.model is set in the wrong place. The pointer is good until the next call
+ * or an ERROR.
+ */
+extern OpenModel *sst_models_open(const char *name);
+
+/*
+ * Open a model beside those, in a memory context below the current one; *problem says whether it can be used. To be
+ * closed by deleting its context.
+ */
+extern OpenModel *sst_models_inspect(const char *name, ModelProblem *problem);
+
+/* Writes the folder of models that have a name to folder [MAXPGPATH]. */
+extern void sst_models_folder(char *folder);
+
+/* The path of the model's file, or NULL where the user may not see it. */
+extern const char *sst_models_file(const OpenModel *m);
+
+/* Raises an ERROR for a status of the core that is not SST_OK, about this model. */
+extern void sst_models_check(OpenModel *m, sst_status status);
+
+/* CHECK_FOR_INTERRUPTS() for the core. */
+extern const sst_tick sst_interrupts;
+
+#endif

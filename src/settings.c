@@ -1,0 +1,192 @@
+/*
+ * settings.c - distilsst.model, which model answers where a call names none; and settings from before the library was loaded.
+ *
+ * An index is everybody's, and so must be the model that it is made of: only postgresql.conf, ALTER SYSTEM and the
+ * server's command line set distilsst.model. Once the library is loaded PostgreSQL refuses all other ways. Before, it
+ * keeps what it is told as a placeholder, and what a role, a database or a connection says hides the server's own value:
+ * then calls that name no model raise an ERROR.
+ *
+ * A parallel operation, an index build say, may be where the library is first needed. There PostgreSQL drops what
+ * placeholders hold, with a WARNING. We assign it again in the one way that is open: GUC_ACTION_SAVE from a source no
+ * higher than PGC_S_OVERRIDE becomes the session's default and is never undone.
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
+#include "utils/plancache.h"
+
+#include "builtin_model.h"
+#include "compat.h"
+#include "settings.h"
+
+/* A setting that was given a value before the library was loaded. */
+typedef struct Placeholder
+{
+    char       *name;
+    char       *value;
+    GucSource   source;
+} Placeholder;
+
+static char *model_setting = NULL;
+static GucSource misplaced = PGC_S_DEFAULT; /* who else than the server has set it */
+
+static bool
+is_placeholder(const struct config_generic *setting)
+{
+    return (setting->flags & GUC_CUSTOM_PLACEHOLDER) != 0 && pg_strncasecmp(setting->name, "distilsst.", 10) == 0 &&
+        *((const struct config_string *) setting)->variable != NULL;
+}
+
+static List *
+find_placeholders(void)
+{
+    List       *found = NIL;
+    int         count;
+    struct config_generic **settings = get_settings(&count);
+
+    for (int i = 0; i < count; i++)
+        if (is_placeholder(settings[i]))
+        {
+            Placeholder *p = palloc(sizeof(Placeholder));
+
+            p->name = pstrdup(settings[i]->name);
+            p->value = pstrdup(*((struct config_string *) settings[i])->variable);
+            p->source = settings[i]->source;
+            found = lappend(found, p);
+        }
+    return found;
+}
+
+static bool
+is_misplaced(const Placeholder *p)
+{
+    return p->source > PGC_S_ARGV && pg_strcasecmp(p->name, "distilsst.model") == 0;
+}
+
+/* A parallel worker is given its leader's setting; its own is nobody's concern. */
+static void
+look_for_misplaced(List *placeholders)
+{
+    ListCell   *lc;
+
+    foreach(lc, placeholders)
+    {
+        const Placeholder *p = lfirst(lc);
+
+        if (!is_misplaced(p) || IsParallelWorker())
+            continue;
+        if (p->source > PGC_S_OVERRIDE)
+            ereport(ERROR,
+                    (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
+                     errmsg("parameter \"distilsst.model\" cannot be set in a session"),
+                     errdetail("The server's configuration says which model answers, since stored answers are everybody's."),
+                     errhint("Run RESET distilsst.model. To have another model answer, name it in the call.")));
+        misplaced = p->source;
+    }
+}
+
+static void
+assign_again(List *placeholders)
+{
+    ListCell   *lc;
+
+    foreach(lc, placeholders)
+    {
+        const Placeholder *p = lfirst(lc);
+
+        if (!is_misplaced(p))
+            (void) set_config_option(p->name, p->value, PGC_SIGHUP, Min(p->source, PGC_S_OVERRIDE), GUC_ACTION_SAVE,
+                                     true, WARNING, false);
+    }
+}
+
+/* Plans hold answers to constants. */
+static void
+assign_model(const char *newval, void *extra)
+{
+    (void) extra;
+    if (model_setting && strcmp(newval, model_setting) != 0)
+        ResetPlanCache();
+}
+
+static void
+define_model(void)
+{
+    DefineCustomStringVariable("distilsst.model",
+                               "Model that answers where a call of an sst2 function names none.",
+                               "Name of a model in the distilsst folder of the server's share directory, or an "
+                               "absolute path.",
+                               &model_setting,
+                               SST_BUILTIN_MODEL,
+                               PGC_SIGHUP,
+                               GUC_SUPERUSER_ONLY,
+                               NULL, assign_model, NULL);
+}
+
+void
+sst_settings_define(void (*define) (void))
+{
+    List       *placeholders = find_placeholders();
+    const int   client_level = client_min_messages;
+    const int   log_level = log_min_messages;
+
+    look_for_misplaced(placeholders);
+    PG_TRY();
+    {
+        /* no WARNING of what is set again, or raises an ERROR at use */
+        if (IsInParallelMode() || IsParallelWorker() || misplaced != PGC_S_DEFAULT)
+            client_min_messages = log_min_messages = ERROR;
+        define_model();
+        define();
+    }
+    PG_FINALLY();
+    {
+        client_min_messages = client_level;
+        log_min_messages = log_level;
+    }
+    PG_END_TRY();
+    if (IsInParallelMode())
+        assign_again(placeholders);
+}
+
+static const char *
+misplaced_hint(void)
+{
+    switch (misplaced)
+    {
+        case PGC_S_GLOBAL:
+            return "As the first statement of a session run ALTER ROLE ALL RESET distilsst.model, and connect anew.";
+        case PGC_S_DATABASE:
+            return "As the first statement of a session run ALTER DATABASE ... RESET distilsst.model, and connect anew.";
+        case PGC_S_USER:
+            return "As the first statement of a session run ALTER ROLE ... RESET distilsst.model, and connect anew.";
+        case PGC_S_DATABASE_USER:
+            return "As the first statement of a session run ALTER ROLE ... IN DATABASE ... RESET distilsst.model, and connect anew.";
+        default:
+            return "Remove distilsst.model from the connection's options (PGOPTIONS) and connect anew.";
+    }
+}
+
+const char *
+sst_setting_model(void)
+{
+    if (misplaced != PGC_S_DEFAULT)
+        ereport(ERROR,
+                (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
+                 errmsg("parameter \"distilsst.model\" is set for a role, a database or a connection"),
+                 errdetail("The server's configuration says which model answers, since stored answers are everybody's."),
+                 errhint("%s", misplaced_hint())));
+    return model_setting;
+}
+
+const char *
+sst_setting_model_shown(void)
+{
+    const char *slash = last_dir_separator(model_setting);
+
+    return slash ? slash + 1 : model_setting;
+}

@@ -1,0 +1,20 @@
+/*
+ * settings.h - distilsst.model, which model answers where a call names none; and settings from before the library was loaded.
+ */
+#ifndef SST_SETTINGS_H
+#define SST_SETTINGS_H
+
+/*
+ * Defines distilsst.model and, by calling define, all other settings, so that what was set before the library was loaded
+ * holds also where that happens in a parallel operation. To be called once, by _PG_init. Raises an ERROR before it
+ * defines any where the session has set distilsst.model; after a RESET the library can be loaded.
+ */
+extern void sst_settings_define(void (*define) (void));
+
+/* distilsst.model: a name, or an absolute path. Raises an ERROR where it is set for a role, a database or a connection. */
+extern const char *sst_setting_model(void);
+
+/* The same without an ERROR, and without the folders of a path, for everyone to see. */
+extern const char *sst_setting_model_shown(void);
+
+#endif
