@@ -253,6 +253,7 @@ forward(Classifier *c, const int32_t *ids, const size_t *start, size_t texts, fl
     const sst_status status = sst_forward(c->model, sst_classifier_kernels(), ids, start, texts, logits, c->workspace,
                                           &sst_interrupts);
 
+    sst_mapping_check(&c->open->map);
     sst_models_check(c->open, status);
 }
 
@@ -288,7 +289,11 @@ sst_classifier_flush(Classifier *c)
     const size_t texts = c->texts;
 
     if (texts == 0)
+    {
+        /* answers from the memo, but ids from the vocabulary */
+        sst_mapping_check(&c->open->map);
         return;
+    }
     c->texts = 0;
     forward_queue(c, texts);
     for (size_t i = 0; i < c->requests; i++)

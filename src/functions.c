@@ -215,11 +215,12 @@ sst2_logits_ids(PG_FUNCTION_ARGS)
 
 /* The token ids of a text, palloc'd. */
 static int32_t *
-token_ids(Datum value, const sst_model *model, int *count)
+token_ids(OpenModel *m, Datum text, int *count)
 {
-    int32_t    *ids = palloc(model->shape.positions * sizeof(int32_t));
+    int32_t    *ids = palloc(m->model.shape.positions * sizeof(int32_t));
 
-    *count = sst_text_tokenize(model, value, ids).tokens;
+    *count = sst_text_tokenize(&m->model, text, ids).tokens;
+    sst_mapping_check(&m->map);
     return ids;
 }
 
@@ -227,9 +228,8 @@ PG_FUNCTION_INFO_V1(sst2_token_ids);
 Datum
 sst2_token_ids(PG_FUNCTION_ARGS)
 {
-    const sst_model *model = &sst_models_open(NULL)->model;
     int         count;
-    const int32_t *ids = token_ids(PG_GETARG_DATUM(0), model, &count);
+    const int32_t *ids = token_ids(sst_models_open(NULL), PG_GETARG_DATUM(0), &count);
     Datum      *values = palloc(count * sizeof(Datum));
 
     for (int i = 0; i < count; i++)
@@ -241,18 +241,19 @@ PG_FUNCTION_INFO_V1(sst2_tokens);
 Datum
 sst2_tokens(PG_FUNCTION_ARGS)
 {
-    const sst_model *model = &sst_models_open(NULL)->model;
+    OpenModel  *m = sst_models_open(NULL);
     int         count;
-    const int32_t *ids = token_ids(PG_GETARG_DATUM(0), model, &count);
+    const int32_t *ids = token_ids(m, PG_GETARG_DATUM(0), &count);
     Datum      *values = palloc(count * sizeof(Datum));
 
     for (int i = 0; i < count; i++)
     {
         size_t      len;
-        const char *piece = sst_piece(&model->vocab, ids[i], &len);
+        const char *piece = sst_piece(&m->model.vocab, ids[i], &len);
 
         values[i] = sst_text_from_utf8(pnstrdup(piece, len));
     }
+    sst_mapping_check(&m->map);
     PG_RETURN_ARRAYTYPE_P(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
@@ -260,12 +261,14 @@ PG_FUNCTION_INFO_V1(sst2_token_count);
 Datum
 sst2_token_count(PG_FUNCTION_ARGS)
 {
-    const sst_model *model = &sst_models_open(NULL)->model;
+    OpenModel  *m = sst_models_open(NULL);
     size_t      len;
     const char *text = sst_text_to_utf8(PG_GETARG_DATUM(0), &len);
+    const uint64 count = sst_token_count(&m->model.vocab, text, len, &sst_interrupts);
 
+    sst_mapping_check(&m->map);
     /* at most one token a byte, and a text has less than 2^30 bytes */
-    PG_RETURN_INT32((int32) sst_token_count(&model->vocab, text, len, &sst_interrupts));
+    PG_RETURN_INT32((int32) count);
 }
 
 /* ---- the model ------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@ add_model(const SstRows *rows, const char *name, bool is_default)
         values[5] = Int32GetDatum(shape->vocab);
         values[6] = Int32GetDatum(shape->positions);
         values[7] = labels_datum(&m->model);
-        values[8] = Int64GetDatum((int64) m->size);
+        values[8] = Int64GetDatum((int64) m->map.size);
     }
     values[9] = BoolGetDatum(is_default);
     nulls[9] = false;

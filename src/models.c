@@ -1,22 +1,16 @@
 /*
- * models.c - find, map, check and keep the models of a session.
+ * models.c - find, check and keep the models of a session.
  *
- * A file is mapped shared and read-only: the server holds its pages once, however many sessions use it, and a session
- * attaches by one system call. There is no lock and nothing in shared memory. A name means one content for ever, so
- * sessions and their parallel workers need no word between them.
+ * The server holds a mapped file's pages once, however many sessions use it, and a session attaches by one system call.
+ * There is no lock and nothing in shared memory. A name means one content for ever, so sessions and their parallel
+ * workers need no word between them.
  *
  * Paths are shown to superusers only; others learn the model's name.
  */
 #include "postgres.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "access/parallel.h"
 #include "miscadmin.h"
-#include "storage/fd.h"
 #include "utils/memutils.h"
 
 #include "builtin_model.h"
@@ -59,13 +53,13 @@ may_see_paths(void)
 const char *
 sst_models_file(const OpenModel *m)
 {
-    return may_see_paths() ? m->path : NULL;
+    return may_see_paths() ? m->map.path : NULL;
 }
 
 static int
 path_detail(const OpenModel *m)
 {
-    return may_see_paths() ? errdetail("The file is \"%s\".", m->path) : errdetail_log("The file is \"%s\".", m->path);
+    return may_see_paths() ? errdetail("The file is \"%s\".", m->map.path) : errdetail_log("The file is \"%s\".", m->map.path);
 }
 
 static int
@@ -90,12 +84,9 @@ sst_models_folder(char *folder)
 }
 
 static void
-unmap(void *arg)
+close_model(void *arg)
 {
-    OpenModel  *m = arg;
-
-    if (m->base)
-        munmap(m->base, m->size);
+    sst_mapping_close(&((OpenModel *) arg)->map);
 }
 
 static OpenModel *
@@ -106,75 +97,36 @@ make_model(const char *name)
     char        folder[MAXPGPATH];
 
     m->context = context;
-    m->unmap.func = unmap;
-    m->unmap.arg = m;
-    MemoryContextRegisterResetCallback(context, &m->unmap);
+    m->map.fd = -1;
+    m->close.func = close_model;
+    m->close.arg = m;
+    MemoryContextRegisterResetCallback(context, &m->close);
     m->asked = MemoryContextStrdup(context, name);
-    m->path = m->asked;
+    m->map.name = shown_name(m->asked);
+    m->map.path = m->asked;
     if (!is_absolute_path(name))
     {
         sst_models_folder(folder);
-        m->path = MemoryContextStrdup(context, psprintf("%s/%s.dsst", folder, name));
+        m->map.path = MemoryContextStrdup(context, psprintf("%s/%s.dsst", folder, name));
     }
     return m;
 }
 
 static ModelProblem
-system_problem(void)
-{
-    const int   number = errno;
-
-    return (ModelProblem) {pstrdup(strerror(number)), number};
-}
-
-static ModelProblem
-map_descriptor(OpenModel *m, int fd)
-{
-    struct stat st;
-    void       *base;
-
-    if (fstat(fd, &st) != 0)
-        return system_problem();
-    if (!S_ISREG(st.st_mode) || st.st_size == 0 || (uint64) st.st_size > SIZE_MAX)
-        return (ModelProblem) {"it is empty or no regular file"};
-    base = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED)
-        return system_problem();
-#ifdef MADV_HUGEPAGE
-    /* Where the file system caches files in large pages, this saves 4096-byte page faults and TLB misses. */
-    (void) madvise(base, (size_t) st.st_size, MADV_HUGEPAGE);
-#endif
-    m->base = base;
-    m->size = (size_t) st.st_size;
-    return (ModelProblem) {NULL};
-}
-
-static ModelProblem
-map_file(OpenModel *m)
-{
-    const int   fd = OpenTransientFile(m->path, O_RDONLY | O_NONBLOCK | PG_BINARY); /* a pipe must not block us */
-    ModelProblem problem;
-
-    if (fd < 0)
-        return system_problem();
-    problem = map_descriptor(m, fd);
-    CloseTransientFile(fd);
-    return problem;
-}
-
-static ModelProblem
 open_file(OpenModel *m)
 {
-    ModelProblem problem = map_file(m);
+    ModelProblem problem;
     sst_status  status;
 
+    problem.text = sst_mapping_open(&m->map, &problem.error_number);
     if (problem.text)
         return problem;
-    status = sst_model_open(&m->model, m->base, m->size);
+    status = sst_model_open(&m->model, m->map.base, m->map.size);
     if (status == SST_OK)
         status = sst_model_verify(&m->model, &sst_interrupts);
     if (status != SST_OK)
         return (ModelProblem) {sst_status_text(status)};
+    sst_mapping_check(&m->map);
     /* a path is the administrator's word for what lies there */
     if (!is_absolute_path(m->asked) && strcmp(m->asked, m->model.name) != 0)
         return (ModelProblem) {psprintf("its file holds another model, \"%s\"", m->model.name)};
@@ -199,13 +151,13 @@ report_problem(const OpenModel *m, ModelProblem problem, bool named)
     if (problem.error_number == 0)
         ereport(ERROR,
                 (errcode(ERRCODE_DATA_CORRUPTED),
-                 errmsg("sentiment model \"%s\" cannot be used: %s", shown_name(m->asked), problem.text),
+                 errmsg("sentiment model \"%s\" cannot be used: %s", m->map.name, problem.text),
                  path_detail(m),
                  model_hint(named)));
     errno = problem.error_number;
     ereport(ERROR,
             (no_memory ? errcode(ERRCODE_OUT_OF_MEMORY) : errcode_for_file_access(),
-             errmsg("could not open sentiment model \"%s\": %m", shown_name(m->asked)),
+             errmsg("could not open sentiment model \"%s\": %m", m->map.name),
              path_detail(m),
              model_hint(named)));
 }
@@ -306,7 +258,7 @@ sst_models_open(const char *name)
 
     check_name(wanted, name != NULL);
     place = find_open(wanted);
-    if (place && (*place)->stale)
+    if (place && (*place)->map.lost)
         close_place(place);
     m = place && *place ? *place : open_model(wanted, name != NULL);
     m->last_use = ++uses;
@@ -329,11 +281,11 @@ sst_models_check(OpenModel *m, sst_status status)
         case SST_NOT_FINITE:
             ereport(ERROR,
                     (errcode(ERRCODE_FLOATING_POINT_EXCEPTION),
-                     errmsg("sentiment model \"%s\" gives no finite answer for this text", shown_name(m->asked)),
+                     errmsg("sentiment model \"%s\" gives no finite answer for this text", m->map.name),
                      errhint("Its weights are broken or too large; pack and install another model.")));
             break;
         default:
-            m->stale = true;
+            m->map.lost = true;
             report_problem(m, (ModelProblem) {sst_status_text(status)}, strcmp(m->asked, sst_setting_model()) != 0);
     }
 }

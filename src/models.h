@@ -8,20 +8,18 @@
 #define SST_MODELS_H
 
 #include "core/sst.h"
+#include "mapping.h"
 
 struct Classifier;
 
 typedef struct OpenModel
 {
-    MemoryContext context;      /* holds this struct and what is made for the model; unmaps the file when it goes */
-    MemoryContextCallback unmap;
+    MemoryContext context;      /* holds this struct and what is made for the model; closes the mapping when it goes */
+    MemoryContextCallback close;
     const char *asked;          /* the name or absolute path that it was opened by */
-    const char *path;
-    void       *base;           /* the mapped file, or NULL */
-    size_t      size;
-    sst_model   model;          /* views into the file */
+    Mapping     map;
+    sst_model   model;          /* views into the mapping */
     uint64      last_use;
-    bool        stale;          /* found damaged: not to be used again */
     struct Classifier *classifier;  /* in context; NULL until it is needed */
 } OpenModel;
 
