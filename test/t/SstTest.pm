@@ -1,4 +1,4 @@
-# What the TAP tests share: psql sessions, files for the server, made models.
+# What the TAP tests share: psql sessions, files for the server, made models, the server's settings.
 #
 # The tests run under test/scratch: PGHOST and its like name a throw-away server
 # that may run as another user than we do.
@@ -11,19 +11,20 @@ use Cwd qw(realpath);
 use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Temp ();
-use IPC::Open3 qw(open3);
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep);
 
-our @EXPORT = qw($ROOT $BUILD $HINT median read_file write_file server_dir made_folder pack_model made_model
-  error_is show_figure);
+our @EXPORT = qw($ROOT $BUILD $HINT $NAMED_HINT median read_file write_file server_dir made_folder pack_model made_model
+  model_name install_model configure server_model error_is show_figure);
 
 our $ROOT = realpath(dirname(__FILE__) . '/../..');
 our $BUILD = realpath($ENV{BUILD_DIR} // $ROOT);
 
-# Goes with every error about a model file.
-our $HINT = 'Run "make install-model" in the source tree of distilsst to install the official model, '
-  . 'or set distilsst.model to a packed model.';
+# Go with every error about the server's model, and about one that a call names.
+our $HINT = 'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists, or '
+  . 'install this one with "make install-model" or by copying its file from another server.';
+our $NAMED_HINT = 'sst2_models() lists the models that are installed. Install this one, under the same name, with '
+  . '"make install-model" or by copying its file from another server.';
 
 sub median
 {
@@ -81,6 +82,63 @@ sub made_model
 	return pack_model(made_folder("$dir/$name", $shape), "$dir/$name.dsst", @options);
 }
 
+# The name and the fingerprint that a packed file's header gives.
+sub model_name
+{
+	my ($file) = @_;
+	return unpack('x104 Z64 Z72', read_file($file));
+}
+
+# --- The server's settings and installed models, which a test leaves as they were ---
+
+my (%configured, %installed);
+
+# Sets server settings by ALTER SYSTEM, or resets those that are undef. All sessions have them from their next statement
+# on: a postmaster that gives new ones to a new session has sent its signals to the others.
+sub configure
+{
+	my (%settings) = @_;
+	my $boss = SstTest::Session->new;
+	my $loaded = $boss->query('SELECT pg_conf_load_time()');
+	my $change = join '', map {
+		(my $value = $settings{$_} // '') =~ s/'/''/g;
+		defined $settings{$_} ? "ALTER SYSTEM SET $_ = '$value';\n" : "ALTER SYSTEM RESET $_;\n";
+	} sort keys %settings;
+	$boss->query("LOAD 'distilsst';\n$change");
+	$boss->query('SELECT pg_reload_conf()');
+	sleep 0.01 until SstTest::Session->new->query('SELECT pg_conf_load_time()') ne $loaded;
+	@configured{ keys %settings } = values %settings;
+	return;
+}
+
+# Makes this name or absolute path the server's model; undef: what it was.
+sub server_model
+{
+	my ($model) = @_;
+	configure('distilsst.model' => $model) if ($configured{'distilsst.model'} // '') ne ($model // '');
+	return;
+}
+
+# Installs a packed file under its own name, which it returns.
+sub install_model
+{
+	my ($file) = @_;
+	my ($name) = model_name($file);
+	my $share = SstTest::Session->new->query("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'");
+	my $path = "$share/distilsst/$name.dsst";
+	write_file($path, read_file($file)) unless -e $path;
+	$installed{$path} = 1;
+	return $name;
+}
+
+END
+{
+	local ($?, $@);
+	unlink keys %installed;
+	my %set = map { $_ => undef } grep { defined $configured{$_} } keys %configured;
+	eval { configure(%set); 1 } or warn $@ if %set;
+}
+
 # Checks all four parts of an error; undef: not there.
 sub error_is
 {
@@ -108,10 +166,11 @@ use IPC::Open3 qw(open3);
 use Symbol qw(gensym);
 use Time::HiRes qw(time);
 
-# Options: db, user, and model, which the session sets first.
+# Options: db, user, and model, which becomes the server's.
 sub new
 {
 	my ($class, %option) = @_;
+	SstTest::server_model($option{model}) if $option{model};
 	my $self = bless { count => 0, out => '', err => '' }, $class;
 	my @command = ('psql', '-X', '-q', '-A', '-t', '-v', 'VERBOSITY=verbose');
 	push @command, '-d', $option{db} if $option{db};
@@ -119,7 +178,6 @@ sub new
 	$self->{stderr} = gensym;
 	$self->{psql} = open3($self->{stdin}, $self->{stdout}, $self->{stderr}, @command);
 	$self->{pid} = $self->query('SELECT pg_backend_pid()');
-	$self->query("SET distilsst.model = '$option{model}'") if $option{model};
 	return $self;
 }
 
