@@ -238,6 +238,7 @@ open_model(const char *name, bool named)
     ModelProblem problem;
     OpenModel  *m;
 
+    check_name(name, named);
     m = sst_models_inspect(name, &problem);
     if (problem.text)
         report_problem(m, problem, named);
@@ -256,7 +257,8 @@ sst_models_open(const char *name)
     OpenModel **place;
     OpenModel  *m;
 
-    check_name(wanted, name != NULL);
+    if (name && is_absolute_path(name))
+        check_name(name, true);
     place = find_open(wanted);
     if (place && (*place)->map.lost)
         close_place(place);
