@@ -43,7 +43,8 @@ sub read_file
 
 # The first part of a path says how the server behaves: /cut sends half of the
 # big file, once; /altered sends other bytes; /moved redirects, as the real
-# server does; /simple does not know ranges; /broken fails, once.
+# server does; /simple does not know ranges; /broken fails, once; /slow takes its
+# time in the middle of the big file.
 # Each request leaves a line in the log: behaviour, file, range, bytes sent.
 
 sub answer
@@ -83,6 +84,14 @@ sub serve_one
 	{
 		print $client "HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: $size\r\n\r\n",
 			substr($body, 0, $sent = $size / 2);
+	}
+	elsif ($behaviour eq 'slow' && $name eq 'model.safetensors')
+	{
+		$client->autoflush(1);
+		print $client "HTTP/1.1 200 OK\r\nContent-Length: $size\r\n\r\n", substr($body, 0, $size / 2);
+		sleep 1;
+		print $client substr($body, $size / 2);
+		$sent = $size;
 	}
 	elsif ($start > 0 && $behaviour ne 'simple')
 	{
@@ -128,25 +137,40 @@ END
 
 # --- The tests ---
 
+# Starts fetch-model into folder DIR, with its output in a file; returns its process.
+sub start_fetch
+{
+	my ($behaviour, $dir, $output, $hub) = @_;
+	my $pid = fork // die "fork: $!";
+	if ($pid == 0)
+	{
+		delete @ENV{ grep { /_proxy$/i } keys %ENV };
+		$ENV{CURL_HOME} = $tmp;
+		$ENV{DISTILSST_HUB} = $hub // "http://127.0.0.1:$port/$behaviour";
+		$ENV{DISTILSST_SHA256} = "$tmp/table";
+		open(STDIN, '<', '/dev/null');
+		open(STDOUT, '>', $output);
+		open(STDERR, '>&', \*STDOUT);
+		exec($fetch_model, $dir) or exit 127;
+	}
+	return $pid;
+}
+
+# Waits for its end; returns its exit status.
+sub finish_fetch
+{
+	my ($pid) = @_;
+	waitpid $pid, 0;
+	return $? >> 8;
+}
+
 # Runs fetch-model into folder DIR; returns its exit status, its output and
 # the requests that the server saw, "file start bytes" each.
 sub fetch
 {
 	my ($behaviour, $dir, $hub) = @_;
 	unlink "$tmp/log";
-	my $pid = fork // die "fork: $!";
-	if ($pid == 0)
-	{
-		delete @ENV{ grep { /_proxy$/i } keys %ENV };
-		$ENV{DISTILSST_HUB} = $hub // "http://127.0.0.1:$port/$behaviour";
-		$ENV{DISTILSST_SHA256} = "$tmp/table";
-		open(STDIN, '<', '/dev/null');
-		open(STDOUT, '>', "$tmp/output");
-		open(STDERR, '>&', \*STDOUT);
-		exec($fetch_model, $dir) or exit 127;
-	}
-	waitpid $pid, 0;
-	my $status = $? >> 8;
+	my $status = finish_fetch(start_fetch($behaviour, $dir, "$tmp/output", $hub));
 	my @requests = map { s/^\w+ //r } split /\n/, read_file("$tmp/log");
 	return ($status, read_file("$tmp/output"), @requests);
 }
@@ -250,5 +274,30 @@ my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Lis
 ($status, $output, @requests) = fetch('plain', new_folder(), "http://127.0.0.1:$closed");
 is($status, 1, 'refused connection: exit status');
 like($output, qr{^fetch-model: http://127\.0\.0\.1:$closed/\S+config\.json: the download failed}m, 'refused connection: message');
+
+write_file("$tmp/.curlrc", "-i\n");
+$dir = new_folder();
+($status, $output, @requests) = fetch('plain', $dir);
+unlink "$tmp/.curlrc";
+is($status, 0, 'a .curlrc that asks for headers: exit status') or diag $output;
+is_complete($dir, 'a .curlrc that asks for headers');
+
+for my $name ('vocab.txt', 'vocab.txt.part')
+{
+	$dir = new_folder();
+	make_path("$dir/$name");
+	($status, $output, @requests) = fetch('plain', $dir);
+	is($status, 1, "a folder $name: exit status");
+	like($output, qr{^fetch-model: \Q$dir/$name\E is there and is no file$}m, "a folder $name: message");
+	is(files_in("$dir/$name"), '', "a folder $name: nothing in it");
+}
+
+{
+	$dir = new_folder();
+	my @pids = map { start_fetch('slow', $dir, "$tmp/output$_") } 1, 2;
+	my @status = map { finish_fetch($_) } @pids;
+	is_deeply(\@status, [ 0, 0 ], 'two at once: exit status of both') or diag map { read_file("$tmp/output$_") } 1, 2;
+	is_complete($dir, 'two at once');
+}
 
 done_testing();
