@@ -99,7 +99,7 @@ $(KERNELS): CFLAGS += -fno-stack-protector
 # compiler; then there are two packers, one to run here and one to install.
 HOST_CC ?= $(CC)
 PACK = distilsst-pack
-PACK_HERE = $(if $(filter-out $(CC),$(HOST_CC)),host/)$(PACK)
+PACK_HERE = $(if $(subst =$(CC),,=$(HOST_CC)),host/)$(PACK)
 PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o source.o build.o output.o config.o safetensors.o vocab_table.o) $(CORE))
 HOST_OPTIMIZE = -O2
 HOST_CORE_CFLAGS := $(call core_cflags,$(HOST_CC))
@@ -107,7 +107,7 @@ HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) -I$(TOP)/src
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward) host/bench/engine
+TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so) host/bench/engine
 HEADERS_ALL = $(wildcard $(addprefix $(TOP)/,src/*.h src/*/*.h src/core/kernels/*.h tools/pack/*.h test/*.h test/support/*.h))
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
@@ -154,6 +154,9 @@ $(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c 
 host/test/synthetic: $(TOP)/test/synthetic.c
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $< -lm
 
+host/test/fault.so: $(TOP)/test/support/fault.c
+	$(HOST_CC) $(HOST_CFLAGS) -shared -fPIC -o $@ $< -ldl
+
 test-programs: $(TEST_PROGRAMS)
 
 # --- Fuzzers: test/fuzz/run builds and runs them ---
@@ -196,39 +199,48 @@ src/models.o src/settings.o: host/builtin_model.h
 all: $(PACK) host/builtin_model.h
 
 MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
-PRECISION ?= fp32
 
 install: install-builtin install-pack
 uninstall: uninstall-models
 .PHONY: install-builtin install-pack install-model uninstall-models test-programs quickstart check dist
 
-# A file is there at once or not at all, and is never replaced: a model's name means one content for ever.
+# A file appears complete or not at all, and is never replaced: a model's name means one content for ever.
 install-builtin: host/builtin_model.h
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
 	@set -e; for model in host/model/*.dsst; do \
 		installed='$(MODEL_FOLDER)'/$${model##*/}; \
-		if test -e "$$installed"; then cmp $$model "$$installed"; else \
-			$(INSTALL_DATA) $$model "$$installed.part"; mv "$$installed.part" "$$installed"; fi; done
+		if test -e "$$installed"; then cmp $$model "$$installed"; \
+		else $(INSTALL_DATA) $$model "$$installed.part"; mv "$$installed.part" "$$installed"; fi; done
 
 install-pack: $(PACK)
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)'
 	$(INSTALL_PROGRAM) $(PACK) '$(DESTDIR)$(bindir)/$(PACK)'
 
-# MODEL_DIR=FOLDER takes that model instead of the official one; MODEL_NAME=BASE names it.
+# MODEL_DIR=FOLDER takes that model instead of the official one, MODEL_NAME=BASE names it, PRECISION=int8 packs it smaller.
+PRECISION ?= fp32
 install-model: export MODEL_NAME := $(or $(MODEL_NAME),$(if $(MODEL_DIR),,sst2))
+PACK_OPTIONS = --precision '$(PRECISION)' $${MODEL_NAME:+--name "$$MODEL_NAME"}
+
 install-model: $(PACK_HERE)
+	@./$(PACK_HERE) $(PACK_OPTIONS) --help >/dev/null # wrong options end it before anything is written
 ifndef MODEL_DIR
 	$(TOP)/tools/install-packages fetch
 	$(TOP)/tools/fetch-model model/official
 endif
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
-	./$(PACK_HERE) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)' --precision $(PRECISION) \
-		$${MODEL_NAME:+--name "$$MODEL_NAME"}
+	@umask 022; packed=$$(./$(PACK_HERE) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)' $(PACK_OPTIONS)) || exit; \
+		name=$${packed##*: }; name=$${name%%,*}; \
+		printf '%s\n' "$$packed" 'To make it the model of a server, as its superuser:' "    LOAD 'distilsst';" \
+			"    ALTER SYSTEM SET distilsst.model = '$$name';" '    SELECT pg_reload_conf();' \
+			"To name it in a call: sst2_label(review, model => '$$name')"
 
+# What this build has installed; other models may be what somebody's columns and indexes are made with.
 uninstall-models:
-	rm -f $(addprefix '$(MODEL_FOLDER)'/,$(notdir $(wildcard host/model/*.dsst)))
-	rm -f '$(DESTDIR)$(bindir)/$(PACK)'
-	test ! -d '$(MODEL_FOLDER)' || rmdir --ignore-fail-on-non-empty '$(MODEL_FOLDER)'
+	rm -f $(addprefix '$(MODEL_FOLDER)'/,$(notdir $(wildcard host/model/*.dsst)) *.part .$(PACK).*) \
+		'$(DESTDIR)$(bindir)/$(PACK)'
+	@test ! -d '$(MODEL_FOLDER)' || rmdir '$(MODEL_FOLDER)' 2>/dev/null || { \
+		echo 'These models are left. To remove one that no column or index is made with:'; \
+		printf "    rm '%s'\n" '$(MODEL_FOLDER)'/*; }
 
 # --- Measuring ---
 

@@ -530,6 +530,63 @@ test_lies(const unsigned char *file, size_t size, size_t tables_end, void *works
     free(copy);
 }
 
+/* What sst_model_open says of a file with another byte in its header and the right checksum. */
+static sst_status
+open_with(unsigned char *file, size_t size, size_t at, char byte)
+{
+    sst_packed_header *header = (sst_packed_header *) file;
+    const sst_packed_header kept = *header;
+    sst_model   model;
+    sst_status  status;
+
+    file[at] = (unsigned char) byte;
+    header->header_hash = sst_hash64(header, offsetof(sst_packed_header, header_hash));
+    status = sst_model_open(&model, file, size);
+    *header = kept;
+    return status;
+}
+
+/* They are text columns, in databases of any encoding. */
+static void
+test_names(unsigned char *file, size_t size)
+{
+    const size_t name = offsetof(sst_packed_header, name),
+                fingerprint = offsetof(sst_packed_header, fingerprint),
+                notice = offsetof(sst_packed_header, notice),
+                end = name + strlen((char *) file + name);
+    const struct
+    {
+        size_t      at;
+        const char *good,
+                   *bad;
+    }           bytes[] = {
+        {name, "aZ09", "._- \xff\n"},
+        {name + 1, "aZ09._-", " /\xc3\x7f\n"},
+        {end - 9, "-", "_.a0"},
+        {end - 1, "", "Gz-"},
+        {end, "", "0f.-\xff"},
+        {fingerprint + 20, "09af", "AFg -\xff"},
+        {fingerprint + 64, "", "0f"},
+        {notice, " ~A", "\t\n\x7f\x80\xff"},
+    };
+    bool        right = true;
+
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++)
+    {
+        for (const char *c = bytes[i].good; *c; c++)
+            right = right && open_with(file, size, bytes[i].at, *c) == SST_OK;
+        for (const char *c = bytes[i].bad; *c; c++)
+            right = right && open_with(file, size, bytes[i].at, *c) == SST_BAD_SHAPE;
+    }
+    for (size_t digit = 0; digit < SST_NAME_DIGITS; digit++)
+        right = right && open_with(file, size, fingerprint + digit, file[fingerprint + digit] == '0' ? '1' : '0') == SST_BAD_SHAPE;
+    right = right && open_with(file, size, fingerprint + 63, '\0') == SST_BAD_SHAPE;
+    ok(right, "a name, fingerprint or notice of other characters, or a name that is not the fingerprint's, is refused");
+    ok(open_with(file, size, offsetof(sst_packed_header, layout), SST_PACKED_LAYOUT + 1) == SST_WRONG_LAYOUT &&
+       open_with(file, size, offsetof(sst_packed_header, arithmetic), SST_ARITHMETIC + 1) == SST_WRONG_LAYOUT,
+       "a file of another layout or arithmetic is refused");
+}
+
 static void
 test_packed(const char *path)
 {
@@ -544,6 +601,7 @@ test_packed(const char *path)
     test_flips(file, size, sst_packed_tables_end(&model), model.weights_at, workspace);
     test_cuts(file, size, sst_packed_tables_end(&model), workspace);
     test_lies(file, size, sst_packed_tables_end(&model), workspace);
+    test_names(file, size);
     free(workspace);
     free(file);
 }

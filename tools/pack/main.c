@@ -135,6 +135,7 @@ main(int argc, char **argv)
     char        name[SST_NAME_SIZE];
     char       *path;
     sst_packed_header *header;
+    bool        written;
     int         option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -166,9 +167,10 @@ main(int argc, char **argv)
     make_name(&src, base, name);
     path = output_path(argv[optind + 1], name);
     header = build_packed(&src, name, notice);
-    output_write(path, header, header->file_size);
-    printf("%s: %s, %s, %.1f MB, fingerprint %s\n", path, header->name,
-           sst_precision_name(header->shape.precision), header->file_size / 1e6, header->fingerprint);
+    written = output_write(path, header, header->file_size);
+    printf("%s: %s, %s, %.1f MB, fingerprint %s%s\n", path, header->name,
+           sst_precision_name(header->shape.precision), header->file_size / 1e6, header->fingerprint,
+           written ? "" : ", already there");
     free(header);
     free(path);
     source_free(&src);

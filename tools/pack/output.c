@@ -3,11 +3,14 @@
  */
 #include "output.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,6 +29,18 @@ file_name(const char *path)
     const char *slash = strrchr(path, '/');
 
     return slash ? slash + 1 : path;
+}
+
+/* The folder of a path, with the slash. */
+static char *
+folder_of(const char *path)
+{
+    size_t      len = (size_t) (file_name(path) - path);
+    char       *folder = len > 0 ? strndup(path, len) : strdup("./");
+
+    if (!folder)
+        die("out of memory");
+    return folder;
 }
 
 /* Does a file's name end in -XXXXXXXX.dsst, as that of a model? */
@@ -56,12 +71,144 @@ output_path(const char *out, const char *name)
         die("\"%s\" is another model's name: this one is \"%s\"", out, name);
     if (folder)
         exists = stat(path, &st) == 0;
-    if (exists && !S_ISREG(st.st_mode))
+    if (exists ? !S_ISREG(st.st_mode) : lstat(path, &st) == 0)
         die("\"%s\" exists and is no regular file", path);
     return path;
 }
 
+/* ---- the temporary file ---------------------------------------------------------------------- */
+
+/*
+ * The file is written under such a name in its own folder, locked as long as its packer lives. One that nobody has locked
+ * was left by a packer that was killed.
+ */
+#define TEMPORARY ".distilsst-pack."
+
+static char *temporary;         /* its path */
+
+static void
+remove_temporary(int signal_number)
+{
+    unlink(temporary);
+    raise(signal_number);       /* now with its default action */
+}
+
+static void
+catch_signals(void)
+{
+    static const int signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXCPU, SIGXFSZ};
+    const struct sigaction action = {.sa_handler = remove_temporary, .sa_flags = SA_RESETHAND};
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+    {
+        struct sigaction old;
+
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
+    }
+}
+
+static void
+remove_left_overs(const char *folder)
+{
+    DIR        *dir = opendir(folder);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+    {
+        int         fd = -1;
+
+        if (strncmp(entry->d_name, TEMPORARY, strlen(TEMPORARY)) == 0)
+            fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+        if (fd >= 0)
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+static int
+create_temporary(const char *folder)
+{
+    size_t      size = strlen(folder) + sizeof(TEMPORARY "XXXXXX");
+    struct stat st = {.st_nlink = 0};
+    int         fd = -1;
+
+    temporary = malloc(size);
+    if (!temporary)
+        die("out of memory");
+    catch_signals();
+    while (st.st_nlink == 0)    /* another packer took it for a left-over before we had it locked */
+    {
+        if (fd >= 0)
+            close(fd);
+        snprintf(temporary, size, "%s" TEMPORARY "XXXXXX", folder);
+        fd = mkstemp(temporary);
+        if (fd < 0 || fstat(fd, &st) != 0)
+            die("could not create a file in \"%s\": %s", folder, strerror(errno));
+        if (flock(fd, LOCK_EX) == 0)
+            fstat(fd, &st);
+    }
+    return fd;
+}
+
 /* ---- the file -------------------------------------------------------------------------------- */
+
+static bool
+write_all(int fd, const char *bytes, size_t size)
+{
+    while (size > 0)
+    {
+        ssize_t     written = write(fd, bytes, size);
+
+        if (written < 0)
+            return false;
+        bytes += written;
+        size -= (size_t) written;
+    }
+    return true;
+}
+
+static mode_t
+mode_by_umask(void)
+{
+    mode_t      mask = umask(0);
+
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+static void
+sync_folder(const char *folder)
+{
+    int         fd = open(folder, O_RDONLY);
+
+    if (fd >= 0)
+    {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+/* Returns 0, or the errno: EEXIST where path has come to exist. */
+static int
+create(const char *path, const char *folder, const void *bytes, size_t size)
+{
+    mode_t      mode = mode_by_umask();
+    int         fd = create_temporary(folder);
+    int         error = 0;
+
+    if (!write_all(fd, bytes, size) || fchmod(fd, mode) != 0 || fsync(fd) != 0 || link(temporary, path) != 0)
+        error = errno;
+    unlink(temporary);
+    close(fd);
+    sync_folder(folder);
+    if (!error && !(mode & S_IROTH))
+        fprintf(stderr, "distilsst-pack: by your umask not all users may read \"%s\"; the server's user must\n", path);
+    return error;
+}
 
 /* Does the file path, which exists, hold bytes[0..size)? */
 static bool
@@ -83,46 +230,19 @@ holds(const char *path, const void *bytes, size_t size)
     return same;
 }
 
-static int
-write_all(int fd, const char *bytes, size_t size)
-{
-    while (size > 0)
-    {
-        ssize_t     written = write(fd, bytes, size);
-
-        if (written < 0)
-            return -1;
-        bytes += written;
-        size -= (size_t) written;
-    }
-    return 0;
-}
-
 bool
 output_write(const char *path, const void *bytes, size_t size)
 {
-    size_t      length = strlen(path) + 16;
-    char       *temporary = malloc(length);
-    int         fd,
-                error = 0;
+    char       *folder = folder_of(path);
+    int         error = EEXIST;
 
-    if (!temporary)
-        die("out of memory");
-    snprintf(temporary, length, "%s.XXXXXX", path);
-    fd = mkstemp(temporary);
-    if (fd < 0)
-        die("could not create \"%s\": %s", temporary, strerror(errno));
-    if (write_all(fd, bytes, size) != 0 || fchmod(fd, 0644) != 0 || fsync(fd) != 0 || close(fd) != 0 ||
-        link(temporary, path) != 0)
-        error = errno;
-    unlink(temporary);
-    free(temporary);
-    if (error == EEXIST)
-    {
-        if (!holds(path, bytes, size))
-            die("\"%s\" exists with other contents, and a model is never replaced", path);
-    }
-    else if (error)
+    remove_left_overs(folder);
+    if (access(path, F_OK) != 0)
+        error = create(path, folder, bytes, size);
+    free(folder);
+    if (error && error != EEXIST)
         die("could not write \"%s\": %s", path, strerror(error));
+    if (error && !holds(path, bytes, size))
+        die("\"%s\" exists with other contents, and a model is never replaced", path);
     return !error;
 }
