@@ -13,7 +13,7 @@
 EXTENSION = distilsst
 EXTVERSION = 1.0
 PG_CONFIG ?= pg_config
-# "." in the source folder itself, whose path may then have spaces.
+# "." in the source folder itself, whose path may have spaces; make cannot find a source folder elsewhere that has some.
 TOP := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 ifeq (,$(wildcard $(TOP)/distilsst.control))
 $(error distilsst can be built in another folder only where the source folder's path has no spaces)
@@ -100,14 +100,16 @@ $(KERNELS): CFLAGS += -fno-stack-protector
 HOST_CC ?= $(CC)
 PACK = distilsst-pack
 PACK_HERE = $(if $(subst =$(CC),,=$(HOST_CC)),host/)$(PACK)
-PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o source.o build.o output.o config.o safetensors.o vocab_table.o) $(CORE))
+PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o source.o build.o output.o config.o safetensors.o vocab_table.o) \
+	$(CORE))
 HOST_OPTIMIZE = -O2
 HOST_CORE_CFLAGS := $(call core_cflags,$(HOST_CC))
 HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools/pack -I$(TOP)/test/support $(UTF8PROC_CFLAGS)
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so) host/bench/engine
+TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so) \
+	host/bench/engine
 HEADERS_ALL = $(wildcard $(addprefix $(TOP)/,src/*.h src/*/*.h src/core/kernels/*.h tools/pack/*.h test/*.h test/support/*.h))
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
@@ -209,8 +211,9 @@ install-builtin: host/builtin_model.h
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
 	@set -e; for model in host/model/*.dsst; do \
 		installed='$(MODEL_FOLDER)'/$${model##*/}; \
-		if test -e "$$installed"; then cmp $$model "$$installed"; \
-		else $(INSTALL_DATA) $$model "$$installed.part"; mv "$$installed.part" "$$installed"; fi; done
+		if test ! -e "$$installed"; then $(INSTALL_DATA) $$model "$$installed.part"; mv "$$installed.part" "$$installed"; \
+		elif ! cmp -s $$model "$$installed"; then \
+			echo "\"$$installed\" exists with other contents, and a model is never replaced" >&2; exit 1; fi; done
 
 install-pack: $(PACK)
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)'

@@ -1,4 +1,4 @@
-# distilsst-pack: what it packs, what it refuses and how it says so; and make install-model.
+# distilsst-pack: what it packs, what it refuses and how it says so. How it names and writes files is in ../pack.t.
 
 use strict;
 use warnings;
@@ -10,10 +10,12 @@ use JSON::PP ();
 use lib $FindBin::RealBin;
 use SstTest;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $dir = server_dir();
 my $json = JSON::PP->new->canonical->utf8;
 my $session = SstTest::Session->new;
+$session->query("LOAD 'distilsst'");
 
 # {name}: bytes of a folder's three files
 sub read_folder
@@ -62,7 +64,9 @@ sub join_safetensors
 sub sql_in_model
 {
 	my ($model, $sql) = @_;
-	$session->query("SET distilsst.model = '$model'");
+	$session->query("ALTER SYSTEM SET distilsst.model = '$model'");
+	$session->query('SELECT pg_reload_conf()');
+	sleep 0.01 until $session->query('SHOW distilsst.model') eq $model;
 	return $session->query($sql);
 }
 
@@ -101,13 +105,21 @@ for my $dtype ('F16', 'BF16')
 
 # --- Odd shapes and labels ---
 
+# BASE and the first digits of the fingerprint of a packed file.
+sub full_name
+{
+	my ($base, $file) = @_;
+	my ($digits) = read_file($file) =~ /\A.{104}\Q$base\E-[0-9a-f]{8}\0+([0-9a-f]{8})/s;
+	return "$base-$digits";
+}
+
 {
 	my %files = read_folder(made_folder("$dir/odd", '3,75,5,37,33,307,3'));
 	my %labels = (0 => 'meh', 1 => "tr\x{e8}s bien", 2 => 'so bad');
 	$files{'config.json'} = config($files{'config.json'}, id2label => \%labels, _name_or_path => 'some/odd-one');
 	my $model = pack_model(write_folder(%files), "$dir/odd.dsst");
 	is(sql_in_model($model, 'SELECT name, "precision", layers, hidden, heads, vocabulary, max_tokens, bytes FROM sst2_model()'),
-		join('|', 'odd-one', 'fp32', 3, 75, 5, 307, 33, -s $model), 'sst2_model() of an odd shape');
+		join('|', full_name('odd-one', $model), 'fp32', 3, 75, 5, 307, 33, -s $model), 'sst2_model() of an odd shape');
 	is($session->query('SELECT count(*), bool_and(ok) FROM sst2_selftest()'), '5|t', 'sst2_selftest() of it');
 	is($session->query("SELECT sst2_logits('a b c') = sst2_logits(sst2_token_ids('a b c'))"), 't', 'it reads token ids');
 
@@ -148,7 +160,7 @@ sub fingerprint
 {
 	my ($precision, %sha256) = @_;
 	return sha256_hex(join('', map { "$_ $sha256{$_}\n" } 'config.json', 'model.safetensors', 'vocab.txt')
-		  . "precision $precision\n");
+		  . "precision $precision\nlayout 2\narithmetic 1\n");
 }
 {
 	my ($official) = read_file("$ROOT/src/selftest.c") =~ /#define OFFICIAL_FP32 "(\w+)"/;
@@ -294,8 +306,8 @@ for my $value ([ 'NaN', 0x7fc00000 ], [ 'infinity', 0x7f800000 ], [ 'minus infin
 	refuses_tensor($value->[0], qq(tensor "$bias" has a value that is not finite at index 7), sub { }, $broken);
 }
 refuses('an unknown precision', {%good}, qr/--precision is .*, not "fp8"/, '--precision', 'fp8');
-refuses('a long name', {%good}, q(the model's name is longer than 63 bytes), '--name', 'x' x 64);
-refuses('a notice with an accent', {%good}, 'the notice is not in ASCII', '--notice', "caf\xc3\xa9");
+refuses("a notice with $_->[0]", {%good}, 'the notice is not in printable ASCII', '--notice', $_->[1])
+  for [ 'an accent', "caf\xc3\xa9" ], [ 'another byte', "\xff" ], [ 'two lines', "a\nb" ];
 refuses('a long notice', {%good}, 'the notice is longer than 759 bytes', '--notice', 'x' x 760);
 
 # What is not asked for may be there.
@@ -307,30 +319,5 @@ refuses('a long notice', {%good}, 'the notice is longer than 759 bytes', '--noti
 		'a tensor too many, and another order in the header, change nothing');
 }
 
-# --- make install-model ---
-
-{
-	my $dest = "$dir/dest";
-	my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
-	chomp(my $share = `$pg_config --sharedir`);
-	my $folder = "$dest$share/distilsst";
-	my @make = ('make', '-s', '-C', $BUILD, $BUILD eq $ROOT ? () : ('-f', "$ROOT/Makefile"), "PG_CONFIG=$pg_config");
-	make_path($folder);
-	write_file("$folder/$_", 'old model') for 'sst2.dsst', 'default.dsst';
-	open(my $old, '<', "$folder/sst2.dsst") or die $!;
-
-	my $said;
-	IPC::Run::run([ @make, 'install-model', "MODEL_DIR=$dir/good", "DESTDIR=$dest" ], '>&', \$said) or diag $said;
-	is($?, 0, 'make install-model succeeds');
-	is(read_file("$folder/$_") eq read_file("$dir/good.dsst"), 1, "$_ is the new model") for 'sst2.dsst', 'default.dsst';
-	is(join('', <$old>), 'old model', 'who has the old file open keeps it');
-	is((stat "$folder/sst2.dsst")[2] & 0777, 0644, 'all may read the new one');
-	is_deeply([ sort map { s/.*\///r } glob "$folder/*" ], [ 'default.dsst', 'sst2.dsst' ], 'nothing else is installed');
-
-	my $broken = write_folder(%good, 'vocab.txt' => "[PAD]\n");
-	IPC::Run::run([ @make, 'install-model', "MODEL_DIR=$broken", "DESTDIR=$dest" ], '>&', \$said);
-	isnt($?, 0, 'make install-model of a broken folder fails');
-	is(read_file("$folder/$_") eq read_file("$dir/good.dsst"), 1, "$_ stays") for 'sst2.dsst', 'default.dsst';
-}
-
+$session->query($_) for 'ALTER SYSTEM RESET distilsst.model', 'SELECT pg_reload_conf()';
 done_testing();
