@@ -51,13 +51,14 @@ have()
 
 # --- Builds ---
 
-# build_in NAME VARIABLE=VALUE...: the test programs, in a folder of their own,
-# without VPATH, by which make would find those of the source folder.
+# build_in NAME VARIABLE=VALUE...: the test programs, in a folder of their own.
+# Its path to the source folder has no spaces, whatever that folder is called.
 build_in()
 {
-	mkdir -p "$build/host/cpu/$1"
+	local folder=$build/host/cpu/$1
+	mkdir -p "$folder"
 	# shellcheck disable=SC2016  # make's own variable
-	ok "builds: $1" make -s -C "$build/host/cpu/$1" -f "$PWD/Makefile" VPATH= SANITIZE= \
+	ok "builds: $1" make -s -C "$folder" -f "$(realpath --relative-to="$folder" .)/Makefile" SANITIZE= \
 		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/unit host/test/golden_forward host/test/golden_tokenizer
 }
 
@@ -70,8 +71,8 @@ build_foreign()
 		ok "$1 # SKIP no libraries for $2" true
 		return 1
 	}
-	build_in "$1" CC="$3" UTF8PROC_CFLAGS="-I$folder/root/usr/include" \
-		HOST_LIBS="-static $(find "$folder/root" -name '*.a' -printf '%p ') -lm"
+	build_in "$1" CC="$3" UTF8PROC_CFLAGS="-I../libraries-$2/root/usr/include" \
+		HOST_LIBS="-static $(find "$folder/root" -name '*.a' -printf "../libraries-$2/root/%P ") -lm"
 }
 
 # --- Tests ---

@@ -30,7 +30,7 @@ check_config(const model_config *config)
     MUST(s->layers >= 1 && s->layers <= SST_MAX_LAYERS && s->vocab >= 1 && s->vocab <= SST_MAX_VOCAB);
     MUST(s->hidden >= 1 && s->hidden <= SST_MAX_HIDDEN && s->ffn >= 1 && s->ffn <= SST_MAX_HIDDEN);
     MUST(s->heads >= 1 && s->hidden % s->heads == 0 && s->positions >= 2 && s->positions <= SST_MAX_POSITIONS);
-    MUST(s->labels >= 2 && s->labels <= SST_MAX_LABELS && *config->name);
+    MUST(s->labels >= 2 && s->labels <= SST_MAX_LABELS && config->name_or_path);
     for (uint32_t i = 0; i < s->labels; i++)
         MUST(config->labels[i] != NULL);
 }
