@@ -149,7 +149,7 @@ make_path($build);
 # --- make install: what is there is never replaced ---
 
 my $stage = "$dir/here";
-my ($builtin) = map { m{([^/]+)\.dsst$} } glob "$BUILD/host/model/*.dsst";
+my ($builtin) = map { m{^/(.+)\.dsst$} } @{ files_below("$BUILD/host/model") };
 my $installed = "$stage$models/$builtin.dsst";
 {
 	my ($status, $output) = make_here('install', "DESTDIR=$stage");

@@ -219,7 +219,8 @@ for my $case ([ 022, 0644, '' ], [ 002, 0664, '' ], [ 077, 0600, 'said' ], [ 027
 # --- Interrupted, killed, and out of space ---
 
 my $packed = do { my $out = new_folder(); pack_it($source, "$out/model.dsst"); read_file("$out/model.dsst") };
-my $fault = "$BUILD/host/test/fault.so";
+# to be preloaded, from a path without spaces
+my $fault = write_file("$dir/fault.so", read_file("$BUILD/host/test/fault.so"));
 
 # Packs with a fault at that step; afterwards OUT must be absent or whole.
 sub pack_with_fault
