@@ -106,15 +106,11 @@ HOST_OPTIMIZE = -O2
 HOST_CORE_CFLAGS := $(call core_cflags,$(HOST_CC))
 HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) -I$(TOP)/src -I$(TOP)/tools/pack -I$(TOP)/test/support $(UTF8PROC_CFLAGS)
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
-SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
-SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so) \
-	host/bench/engine
 HEADERS_ALL = $(wildcard $(addprefix $(TOP)/,src/*.h src/*/*.h src/core/kernels/*.h tools/pack/*.h test/*.h test/support/*.h))
 
-FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
-FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
-BUILT = $(OBJS) $(PACK_OBJS) $(SANITIZED_CORE) $(TEST_PROGRAMS) host/test/support/map_model.o $(FUZZERS) $(FUZZ_OBJS)
+include $(TOP)/test/rules.mk $(TOP)/bench/rules.mk
+
+BUILT = $(OBJS) $(PACK_OBJS) $(TEST_OBJS) $(BENCH_OBJS)
 
 # A build elsewhere has no folders yet.
 FOLDERS = $(sort $(dir $(BUILT)))
@@ -122,9 +118,6 @@ $(FOLDERS):
 	mkdir -p $@
 
 $(BUILT): $(HEADERS_ALL) | $(FOLDERS)
-
-host/sanitized/%.o: $(TOP)/%.c
-	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
 host/%.o: $(TOP)/%.c
 	$(HOST_CC) $(HOST_CFLAGS) -c -o $@ $<
@@ -136,51 +129,6 @@ ifneq ($(PACK),$(PACK_HERE))
 $(PACK): $(PACK_OBJS:host/%.o=$(TOP)/%.c) $(HEADERS_ALL)
 	$(CC) $(HOST_CFLAGS) -o $@ $(filter %.c,$^) $(HOST_LIBS)
 endif
-
-host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
-	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-host/test/hostile: $(TOP)/test/hostile.c host/test/support/map_model.o $(addprefix host/,$(CORE))
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
-	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-host/test/golden_forward: $(TOP)/test/golden_forward.c host/test/support/map_model.o $(addprefix host/,$(CORE))
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-# The same two over the very objects of the extension.
-$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/test/support/map_model.o $(CORE)
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-host/test/synthetic: $(TOP)/test/synthetic.c
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $< -lm
-
-host/test/fault.so: $(TOP)/test/support/fault.c
-	$(HOST_CC) $(HOST_CFLAGS) -shared -fPIC -o $@ $< -ldl
-
-test-programs: $(TEST_PROGRAMS)
-
-# --- Fuzzers: test/fuzz/run builds and runs them ---
-
-FUZZ_CC = clang
-FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all
-
-$(FUZZ_OBJS) $(FUZZERS): $(TOP)/test/fuzz/fuzz.h
-
-host/fuzz/%.o: $(TOP)/%.c
-	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
-
-$(FUZZERS): host/fuzz/%: $(TOP)/test/fuzz/%.c $(FUZZ_OBJS)
-	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -DSTARTER_VOCABULARY='"$(TOP)/model/starter/vocab.txt"' \
-		-o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-fuzzers: $(FUZZERS)
-
-fuzz: $(PACK) host/test/synthetic fuzzers
-	BUILD_DIR='$(CURDIR)' $(TOP)/test/fuzz/run -m $(or $(MINUTES),30)
-
-.PHONY: fuzzers fuzz
 
 # --- Models ---
 
@@ -204,7 +152,7 @@ MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
 
 install: install-builtin install-pack
 uninstall: uninstall-models
-.PHONY: install-builtin install-pack install-model uninstall-models test-programs quickstart check dist
+.PHONY: install-builtin install-pack install-model uninstall-models quickstart check dist
 
 # A file appears complete or not at all, and is never replaced: a model's name means one content for ever.
 install-builtin: host/builtin_model.h
@@ -244,35 +192,6 @@ uninstall-models:
 	@test ! -d '$(MODEL_FOLDER)' || rmdir '$(MODEL_FOLDER)' 2>/dev/null || { \
 		echo 'These models are left. To remove one that no column or index is made with:'; \
 		printf "    rm '%s'\n" '$(MODEL_FOLDER)'/*; }
-
-# --- Measuring ---
-
-# bench and bench-batching measure MODEL=FILE.dsst, bench-ort MODEL_DIR=FOLDER; without them made
-# weights of the official model's shape. REPEATS=5 runs for a figure.
-BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
-
-host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/test/support/map_model.o $(addprefix host/,$(CORE))
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-.PHONY: bench bench-ort bench-batching accuracy
-
-bench: all host/bench/engine host/test/synthetic
-	$(BENCH_ENV) $(TOP)/bench/run $(MODEL)
-
-bench-batching: all host/test/synthetic
-	$(BENCH_ENV) $(TOP)/bench/batching $(MODEL)
-
-bench-ort: $(PACK) host/bench/engine host/test/synthetic host/test/golden_forward
-	$(TOP)/tools/install-packages bench
-	$(BENCH_ENV) $(TOP)/bench/ort/run $(MODEL_DIR)
-
-# TSV=FILE, tab-separated, a header naming "label" and "sentence", "text" or "review".
-accuracy: all
-ifndef TSV
-	$(error usage: make accuracy TSV=FILE [MODEL=FILE.dsst] [COMPARE=OTHER.dsst])
-endif
-	$(BENCH_ENV) $(TOP)/tools/accuracy $(if $(MODEL),-m '$(MODEL)') $(if $(COMPARE),-c '$(COMPARE)') '$(TSV)'
-
 
 dist:
 	git -C $(TOP) archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o '$(CURDIR)/$(EXTENSION)-$(EXTVERSION).tar.gz' HEAD

@@ -1,0 +1,28 @@
+# Benchmarks, and how well a model does. Included by the Makefile.
+#
+# bench and bench-batching measure MODEL=FILE.dsst, bench-ort MODEL_DIR=FOLDER; without them made
+# weights of the official model's shape. REPEATS=5 runs for a figure.
+BENCH_OBJS = host/bench/engine
+BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
+
+host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/test/support/map_model.o $(addprefix host/,$(CORE))
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+.PHONY: bench bench-ort bench-batching accuracy
+
+bench: all host/bench/engine host/test/synthetic
+	$(BENCH_ENV) $(TOP)/bench/run $(MODEL)
+
+bench-batching: all host/test/synthetic
+	$(BENCH_ENV) $(TOP)/bench/batching $(MODEL)
+
+bench-ort: $(PACK) host/bench/engine host/test/synthetic host/test/golden_forward
+	$(TOP)/tools/install-packages bench
+	$(BENCH_ENV) $(TOP)/bench/ort/run $(MODEL_DIR)
+
+# TSV=FILE, tab-separated, a header naming "label" and "sentence", "text" or "review".
+accuracy: all
+ifndef TSV
+	$(error usage: make accuracy TSV=FILE [MODEL=FILE.dsst] [COMPARE=OTHER.dsst])
+endif
+	$(BENCH_ENV) $(TOP)/tools/accuracy $(if $(MODEL),-m '$(MODEL)') $(if $(COMPARE),-c '$(COMPARE)') '$(TSV)'

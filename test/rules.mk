@@ -1,0 +1,57 @@
+# Programs that only tests use. Included by the Makefile.
+
+SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SANITIZED_CORE = $(CORE:%=host/sanitized/%)
+TEST_PROGRAMS = $(addprefix host/test/,unit hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so)
+
+FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
+FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
+TEST_OBJS = $(SANITIZED_CORE) $(TEST_PROGRAMS) host/test/support/map_model.o $(FUZZERS) $(FUZZ_OBJS)
+
+.PHONY: test-programs fuzzers fuzz
+
+test-programs: $(TEST_PROGRAMS)
+
+host/sanitized/%.o: $(TOP)/%.c
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
+
+host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/hostile: $(TOP)/test/hostile.c host/test/support/map_model.o $(addprefix host/,$(CORE))
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o,$(SANITIZED_CORE))
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/golden_forward: $(TOP)/test/golden_forward.c host/test/support/map_model.o $(addprefix host/,$(CORE))
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+# The same two over the very objects of the extension.
+$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/test/support/map_model.o $(CORE)
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+host/test/synthetic: $(TOP)/test/synthetic.c
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $< -lm
+
+host/test/fault.so: $(TOP)/test/support/fault.c
+	$(HOST_CC) $(HOST_CFLAGS) -shared -fPIC -o $@ $< -ldl
+
+# --- Fuzzers: test/fuzz/run builds and runs them ---
+
+FUZZ_CC = clang
+FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all
+
+$(FUZZ_OBJS) $(FUZZERS): $(TOP)/test/fuzz/fuzz.h
+
+host/fuzz/%.o: $(TOP)/%.c
+	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
+
+$(FUZZERS): host/fuzz/%: $(TOP)/test/fuzz/%.c $(FUZZ_OBJS)
+	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -DSTARTER_VOCABULARY='"$(TOP)/model/starter/vocab.txt"' \
+		-o $@ $(filter-out %.h,$^) $(HOST_LIBS)
+
+fuzzers: $(FUZZERS)
+
+fuzz: $(PACK) host/test/synthetic fuzzers
+	BUILD_DIR='$(CURDIR)' $(TOP)/test/fuzz/run -m $(or $(MINUTES),30)
