@@ -1,4 +1,4 @@
-# Model files that are missing, damaged or foreign; who may choose a model; and the notice.
+# Model files that are missing, damaged or foreign; what is no model's name; and the notice.
 
 use strict;
 use warnings;
@@ -23,16 +23,16 @@ sub refuses
 {
 	my ($path, $sqlstate, $message, $name) = @_;
 	my ($shown) = $path =~ m{([^/]+)$};
-	my $expected = qq(sentiment model "$shown" $message);
+	my $expected = qq(sentiment model "$shown" cannot be used: $message);
 	$expected = qq(could not open sentiment model "$shown": $message) if $sqlstate =~ /58P01|42501/;
 
-	$session->query("SET distilsst.model = '$path'");
+	server_model($path);
 	for my $time ('first', 'second')
 	{
 		error_is($session->error("SELECT $text"), $sqlstate, $expected, qq(The file is "$path".), $HINT,
 			"$name, the $time time");
 	}
-	$session->query("SET distilsst.model = '$good'");
+	server_model($good);
 	is($session->query("SELECT $text"), $answer, "$name: the session works again");
 }
 
@@ -40,7 +40,7 @@ sub refuses_bytes
 {
 	my ($bytes, $message, $name) = @_;
 	(my $file = $name) =~ tr/ /_/;
-	refuses(write_file("$dir/$file.dsst", $bytes), 'XX001', "cannot be used: $message", $name);
+	refuses(write_file("$dir/$file.dsst", $bytes), 'XX001', $message, $name);
 }
 
 sub flipped
@@ -57,8 +57,8 @@ my $wrong_size = 'its size is not what its header says; it may be truncated';
 my $damaged = 'a checksum does not match; its contents have changed since it was packed';
 
 refuses("$dir/missing.dsst", '58P01', 'No such file or directory', 'missing file');
-refuses("$dir", '42809', 'is empty or no regular file', 'directory');
-refuses(write_file("$dir/empty.dsst", ''), '42809', 'is empty or no regular file', 'empty file');
+refuses("$dir", 'XX001', 'it is empty or no regular file', 'directory');
+refuses(write_file("$dir/empty.dsst", ''), 'XX001', 'it is empty or no regular file', 'empty file');
 chmod 0, write_file("$dir/closed.dsst", $packed);
 refuses("$dir/closed.dsst", '42501', 'Permission denied', 'file that the server may not read');
 refuses_bytes("This is no model.\n" x 200, $not_packed, 'text file');
@@ -70,8 +70,9 @@ refuses_bytes("$packed\0", $wrong_size, 'one byte longer');
 refuses_bytes(flipped(0), $not_packed, 'wrong magic');
 refuses_bytes(flipped(8), $wrong_layout, 'wrong layout version');
 refuses_bytes(flipped(12), $wrong_layout, 'wrong byte order');
+refuses_bytes(flipped(100), $wrong_layout, 'wrong version of the arithmetic');
 refuses_bytes(flipped(16), $wrong_size, 'wrong size in header');
-refuses_bytes(flipped($_), $damaged, "byte $_ of header flipped") for 24, 100, 200, 1000, 1016;
+refuses_bytes(flipped($_), $damaged, "byte $_ of header flipped") for 24, 104, 200, 1000, 1016;
 refuses_bytes(flipped($_), $damaged, "byte $_ of tables flipped") for 1024, 3000;
 refuses_bytes(flipped(length($packed) - $_), $damaged, "byte $_ before the end flipped") for 1, 64, 10_000;
 
@@ -84,7 +85,7 @@ refuses_bytes(flipped(length($packed) - $_), $damaged, "byte $_ before the end f
 	cmp_ok($at, '>', 1024, 'the embedding is found in the packed file');
 	is($session->query("SELECT sst2_token_ids('a')"), '{2,133,3}', 'it is that of "a"');
 	my $other = $session->query("SELECT sst2_logits('b c')");
-	$session->query("SET distilsst.model = '$path'");
+	server_model($path);
 	is($session->query("SELECT sst2_logits('b c')"), $other, 'a damaged embedding spoils no text without it');
 	error_is($session->error("SELECT $text"), 'XX001',
 		qq(sentiment model "embedding.dsst" cannot be used: $damaged),
@@ -92,43 +93,76 @@ refuses_bytes(flipped(length($packed) - $_), $damaged, "byte $_ before the end f
 	is($session->query("SELECT sst2_logits('b c')"), $other, 'and the session goes on');
 	is($session->query('SELECT test, got, ok FROM sst2_selftest() LIMIT 1'),
 		'checksums of the packed file|weights equal, 1 word embeddings differ|f', 'sst2_selftest() finds it');
-	$session->query("SET distilsst.model = '$good'");
+	server_model($good);
 }
 
 # --- Names ---
 
-for my $name ('../good', '..', '.', '', 'a/b', 'sub/../good', 'good.dsst/', 'a b', "a\x{7f}")
+my $rule = 'A name has letters, digits, ".", "_" and "-", and ends with "-" and the first eight digits of the model\'s '
+  . qq(fingerprint, as "$BUILTIN" does.);
+
+# A name that is none: for the server's model, and in a call. A path's folders are not shown.
+for my $name ('../good-12345678', '..', '.', '', 'a/b-12345678', 'good', 'good-1234567', 'good-123456789', 'good-1234567G', '-12345678',
+	'a b-12345678', "a\x{7f}-12345678", '.a-12345678', 'x' x 55 . '-12345678', "$BUILTIN.dsst", "$BUILTIN/")
 {
-	error_is($session->error("SET distilsst.model = '$name'"), '22023',
-		qq(invalid value for parameter "distilsst.model": "$name"),
-		'A model is an absolute path, or a name of letters, digits, "_", "-" and ".".',
-		undef, qq(name "$name" is refused));
+	my ($shown) = $name =~ m{([^/]*)$};
+	configure('distilsst.model' => $name);
+	is($session->query('SHOW distilsst.model'), $name, "the server's model can be set to \"$name\"");
+	error_is($session->error("SELECT $text"), 'F0000', qq("$shown" is not the name of a sentiment model), $rule,
+		'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists.', 'and is an error at use');
+	error_is($session->error("SELECT sst2_score('a', model => '$name')"), '22023', qq("$shown" is not the name of a sentiment model),
+		$rule, 'sst2_models() lists the models that are installed.', 'as in a call');
 }
-is($session->query('SHOW distilsst.model'), $good, 'and the setting stays');
+server_model($good);
+error_is($session->error("SELECT sst2_label('a', model => '$good')"), '22023', '"good.dsst" is not the name of a sentiment model',
+	$rule, 'sst2_models() lists the models that are installed.', 'a call cannot name a path');
+is($session->query("SELECT $text"), $answer, 'the session goes on');
 {
-	my $error = do {
-		$session->query("SET distilsst.model = 'no-such_model.1'");
-		$session->error("SELECT $text");
-	};
-	my ($share) = $witness->query('SELECT file FROM sst2_model()') =~ m{^(/.*)/default\.dsst$};
-	error_is($error, '58P01', 'could not open sentiment model "no-such_model.1": No such file or directory',
-		qq(The file is "$share/no-such_model.1.dsst".), $HINT, 'a name that no file has');
-	$session->query("SET distilsst.model = '$good'");
+	my $missing = 'no-such_model.1-12345678';
+	my $path = models_folder() . "/$missing.dsst";
+	my $message = qq(could not open sentiment model "$missing": No such file or directory);
+	server_model($missing);
+	error_is($session->error("SELECT $text"), '58P01', $message, qq(The file is "$path".), $HINT, 'a name that no file has');
+	server_model($good);
+	error_is($session->error("SELECT sst2_label('a', '$missing')"), '58P01', $message, qq(The file is "$path".), $NAMED_HINT,
+		'in a call, too');
+}
+
+# --- A file that is not what its name says ---
+
+{
+	my ($name) = model_name($good);
+	my $other = ($name =~ s/.$//r) . ($name =~ /0$/ ? 1 : 0);
+	install_bytes($other, $packed);
+	for my $form ($other, undef)
+	{
+		server_model($other) unless $form;
+		error_is($session->error('SELECT sst2_label(\'a\'' . ($form ? ", '$form')" : ')')), 'XX001',
+			qq(sentiment model "$other" cannot be used: its file holds another model, "$name"),
+			'The file is "' . models_folder() . qq(/$other.dsst".), $form ? $NAMED_HINT : $HINT, 'a file under the name of another model');
+	}
+	install_model($good);
+	server_model($name);
+	is($session->query("SELECT $text"), $answer, 'under its own name it answers');
+	is($session->query("SELECT sst2_logits('a b c', '$name')"), $answer, 'named in a call, too');
 }
 
 # --- The notice ---
 
 {
 	(my $notice = read_file("$ROOT/model/notice.txt")) =~ s/\s+\z//;
+	server_model(undef);
 	my $new = SstTest::Session->new;
-	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [$notice], 'the first use of the starter is noticed');
+	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [$notice], 'the first use of the built-in model is noticed');
 	is_deeply($new->try('SELECT name FROM sst2_model()')->{notices}, [], 'the second is not');
-	is_deeply($new->try("SET distilsst.model = '$good'; SELECT $text; RESET distilsst.model; SELECT $text")->{notices},
-		[], 'nor is coming back to it');
-	$new = SstTest::Session->new(model => 'starter');
-	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [], 'nor is the starter asked for by name');
+	server_model($good);
+	is_deeply($new->try("SELECT $text")->{notices}, [], 'nor is another model');
+	server_model(undef);
+	is_deeply($new->try("SELECT $text")->{notices}, [], 'nor coming back');
+	$new = SstTest::Session->new;
+	is_deeply($new->try("SELECT sst2_label('I love it', model => '$BUILTIN')")->{notices}, [], 'nor the built-in model asked for by name');
 	$new = SstTest::Session->new(model => made_model($dir, 'noted', '1,16,2,16,8,200,2', '--notice', 'Take care.'));
-	is_deeply($new->try("SELECT sst2_label('a')")->{notices}, [], 'nor another model asked for by path');
+	is_deeply($new->try("SELECT sst2_label('a')")->{notices}, [], 'nor another that the administrator has chosen');
 }
 
 is($witness->query('SELECT pg_backend_pid()'), $witness->pid, 'no backend has crashed');

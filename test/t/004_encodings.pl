@@ -22,14 +22,14 @@ my $model = pack_model($folder, "$dir/words.dsst");
 # --- One database for each encoding ---
 
 my %session;
-my $boss = SstTest::Session->new;
+my $boss = SstTest::Session->new(model => $model);
 for my $encoding ('UTF8', 'LATIN1', 'LATIN9', 'WIN1252', 'EUC_JP', 'EUC_KR', 'SQL_ASCII')
 {
 	my $db = 'sst_test_' . lc $encoding;
 	$boss->query("DROP DATABASE IF EXISTS $db");
 	$boss->query("CREATE DATABASE $db ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
 	$session{$encoding} = SstTest::Session->new(db => $db);
-	$session{$encoding}->query("CREATE EXTENSION distilsst; SET distilsst.model = '$model'");
+	$session{$encoding}->query('CREATE EXTENSION distilsst');
 }
 
 # A text of UTF-8 bytes in this database: SQL_ASCII has them as they are.

@@ -8,7 +8,7 @@ use SstTest;
 use Test::More;
 
 my $card = read_file("$ROOT/model/README.md");
-my $session = SstTest::Session->new(model => 'starter');
+my $session = SstTest::Session->new;
 
 # --- The everyday sentences: as many right as the card says, and it names those that are wrong ---
 

@@ -7,6 +7,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
+use List::Util qw(first);
 use SstTest;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -15,7 +16,7 @@ my $seconds = $ENV{SST_LOAD_SECONDS} // 10;
 my $sessions = 50;
 
 # Answers that one quiet session gives, with kernels of another family where the CPU has several.
-SstTest::Session->new(model => 'starter')->query(<<'SQL');
+SstTest::Session->new->query(<<'SQL');
 CREATE TABLE sst_test_known (id int PRIMARY KEY, body text, label text, logits real[]);
 INSERT INTO sst_test_known (id, body)
 	SELECT i, string_agg((ARRAY['good', 'bad', 'film', 'not', 'the', 'very', 'plot', 'a', 'boring', 'and', i::text])
@@ -41,7 +42,7 @@ sub connect_all
 	my @all;
 	for (1 .. $sessions)
 	{
-		push @all, SstTest::Session->new(model => 'starter');
+		push @all, SstTest::Session->new;
 		next_query($all[-1]);
 	}
 	return @all;
@@ -106,7 +107,7 @@ while (time < $began + $seconds || grep { !$count{$_} } qw(queries cancelled tim
 	die 'some of it does not happen' if time > $began + $seconds + 600;
 	for my $session (@all)
 	{
-		look($session) or $session = SstTest::Session->new(model => 'starter');
+		look($session) or $session = SstTest::Session->new;
 		next_query($session);
 		my $victim = $all[ rand @all ]->pid;
 		my $chance = rand;
@@ -117,7 +118,9 @@ while (time < $began + $seconds || grep { !$count{$_} } qw(queries cancelled tim
 	}
 	if (!$count{killed} && time > $began + $seconds / 2)
 	{
-		kill('KILL', $all[0]->pid) == 1 or die "kill: $!";
+		# Who was told to end may just have done so.
+		my $victim = first { !$told_to_end{ $_->pid } } @all or next;
+		kill('KILL', $victim->pid) == 1 or die "kill: $!";
 		$count{killed}++;
 		look($_, 'killed') for @all;
 		$boss = wait_for_server();

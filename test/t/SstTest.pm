@@ -9,16 +9,18 @@ use strict;
 use warnings;
 use Cwd qw(realpath);
 use Exporter qw(import);
-use File::Basename qw(dirname);
+use File::Basename qw(basename dirname);
+use File::Glob qw(bsd_glob);
 use File::Temp ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
-our @EXPORT = qw($ROOT $BUILD $HINT $NAMED_HINT median read_file write_file server_dir made_folder pack_model made_model
-  model_name install_model configure server_model error_is show_figure);
+our @EXPORT = qw($ROOT $BUILD $BUILTIN $HINT $NAMED_HINT median read_file write_file server_dir made_folder pack_model
+  made_model model_name models_folder install_bytes install_model configure server_model error_is show_figure);
 
 our $ROOT = realpath(dirname(__FILE__) . '/../..');
 our $BUILD = realpath($ENV{BUILD_DIR} // $ROOT);
+our ($BUILTIN) = map { basename($_, '.dsst') } bsd_glob("$BUILD/host/model/*.dsst");	# the built-in model's name
 
 # Go with every error about the server's model, and about one that a call names.
 our $HINT = 'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists, or '
@@ -115,8 +117,23 @@ sub configure
 sub server_model
 {
 	my ($model) = @_;
-	configure('distilsst.model' => $model) if ($configured{'distilsst.model'} // '') ne ($model // '');
+	my $now = $configured{'distilsst.model'};
+	configure('distilsst.model' => $model) unless defined $model ? defined $now && $now eq $model : !defined $now;
 	return;
+}
+
+sub models_folder
+{
+	return SstTest::Session->new->query("SELECT setting || '/distilsst' FROM pg_config WHERE name = 'SHAREDIR'");
+}
+
+# Puts these bytes, whatever they are, where a model of this name should be.
+sub install_bytes
+{
+	my ($name, $bytes) = @_;
+	my $path = write_file(models_folder() . "/$name.dsst", $bytes);
+	$installed{$path} = 1;
+	return $path;
 }
 
 # Installs a packed file under its own name, which it returns.
@@ -124,10 +141,7 @@ sub install_model
 {
 	my ($file) = @_;
 	my ($name) = model_name($file);
-	my $share = SstTest::Session->new->query("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'");
-	my $path = "$share/distilsst/$name.dsst";
-	write_file($path, read_file($file)) unless -e $path;
-	$installed{$path} = 1;
+	install_bytes($name, read_file($file));
 	return $name;
 }
 
