@@ -10,11 +10,14 @@ use Test::More;
 plan skip_all => 'needs /proc and prlimit' if !-r '/proc/self/status' || system('prlimit --version >/dev/null 2>&1') != 0;
 
 my $dir = server_dir();
-my $small = made_model($dir, 'small', '1,32,2,64,16,300,2');
-my $large = made_model($dir, 'large', '1,512,4,1024,4096,2000,2');	# 33 MB to work in, which malloc() maps
-my $session = SstTest::Session->new(model => $large);
-my $query = q(SELECT sst2_logits('a b c'), sst2_label(ARRAY['good', 'bad', 'a']), sst2_tokens('x y z'));
-my $right = $session->query($query);
+# Four small models fill the table of open models, so that the large one has to be opened anew.
+my @small = map { install_model(made_model($dir, "small$_", "1,32,2,6$_,16,300,2")) } 1 .. 4;
+my $large = install_model(made_model($dir, 'large', '1,512,4,1024,4096,2000,2'));	# 33 MB to work in, which malloc() maps
+my $session = SstTest::Session->new(model => $small[0]);
+my $use_small = 'SELECT ' . join(', ', map { "sst2_logits('a b c', model => '$_')" } @small);
+my $use_large = "SELECT sst2_logits('a b c', model => '$large'), sst2_label(ARRAY['good', 'bad', 'a'], model => '$large')";
+my $right_small = $session->query($use_small);
+my $right = $session->query($use_large);
 
 # The address space that the session may take, in kB. The server's user sets it, by a child of the backend.
 sub limit
@@ -30,15 +33,15 @@ sub address_space
 	return $kb;
 }
 
-# From a small model to the large one, with more and more memory for it, until it suffices three times.
+# From the small models to the large one, with more and more memory for it, until it suffices three times.
 my (%seen, %wrong);
 my $enough = 0;
 my $tried = 0;
 while ($enough < 3 && $tried < 300)
 {
-	$session->query("SET distilsst.model = '$small'; $query");
+	$session->query($use_small);
 	limit(address_space() + 1024 * ++$tried);
-	my $said = $session->try("SET distilsst.model = '$large'; $query");
+	my $said = $session->try($use_large);
 	if (my $error = $said->{error})
 	{
 		$seen{ $error->{message} }++;
@@ -53,14 +56,15 @@ while ($enough < 3 && $tried < 300)
 	}
 	last if !$said->{alive};
 	limit();
-	$wrong{afterwards}++ if $session->query($query) ne $right;
+	$wrong{'the small ones afterwards'}++ if $session->query($use_small) ne $right_small;
+	$wrong{'the large one afterwards'}++ if $session->query($use_large) ne $right;
 }
 
 diag "$tried limits: ", join(', ', map { "\"$_\" $seen{$_} times" } sort keys %seen);
 is_deeply(\%wrong, {}, 'an error with SQLSTATE 53200 or the right answer, and the right answer afterwards')
   or diag explain \%wrong;
 is($enough, 3, 'with enough memory the large model is used');
-ok($seen{'could not map sentiment model "large.dsst": Cannot allocate memory'}, 'one error is that of mapping the model');
+ok($seen{qq(could not open sentiment model "$large": Cannot allocate memory)}, 'one error is that of mapping the model');
 ok($seen{'out of memory'}, 'another that of the memory to work in');
 is($session->query("SELECT pg_backend_pid()"), $session->pid, 'the session is still the same');
 done_testing();
