@@ -123,7 +123,7 @@ is($session->query("SELECT sst2_logits('a b c')"), SstTest::Session->new->query(
 		}
 		return usage();
 	};
-	my @before = $round->(20);
+	my @before = $round->(100);
 	my @after = $round->(100);
 	diag "five models: before @before, after @after";
 	is("$wrong_answers $wrong_errors", '0 0', 'each gives its own answer, and the bad ones their errors');
