@@ -12,71 +12,66 @@ use Test::More;
 my $dir = server_dir();
 my $good = made_model($dir, 'good', '1,32,2,64,16,300,2', '--name', 'good');
 my $packed = read_file($good);
+my $installed = install_model($good);
 my $boss = SstTest::Session->new;
 my ($version) = $boss->query('SHOW server_version_num');
-my $denied = 'permission denied to set parameter "distilsst.model"';
+my %refused = (sqlstate => '55P02', message => 'parameter "distilsst.model" cannot be changed now', detail => undef, hint => undef);
 
 sub plain { return SstTest::Session->new(user => 'sst_test_plain') }
 
 $boss->query('DROP ROLE IF EXISTS sst_test_plain; CREATE ROLE sst_test_plain LOGIN; SELECT sst2_model()');
 
-# --- Who may choose a model ---
+# --- Who may choose the server's model ---
 
 {
 	my $plain = plain();
 	is($plain->query("SELECT sst2_label('I love it')"), 'POSITIVE', 'a plain role classifies');
-	error_is($plain->error("SET distilsst.model = '$good'"), '42501', $denied, undef, undef, 'a plain role cannot choose the model');
-	is($plain->error("ALTER ROLE sst_test_plain SET distilsst.model = '$good'")->{sqlstate}, '42501', 'nor for its next session');
-	is($plain->error("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET distilsst.model = '$good' AS 'SELECT 1'")->{sqlstate},
-		'42501', 'nor for a function');
-	is($plain->query('SELECT name FROM sst2_model()'), 'starter', 'it stays with the default');
-
-	# Before the library is loaded, PostgreSQL lets anyone set what will be our parameter.
-	$plain = plain();
-	$plain->query("SET distilsst.model = '$good'");
-	is_deeply($plain->try('SELECT 1 FROM sst2_model()')->{notices}[0], $denied, 'setting it before the library is loaded');
-	is($plain->query('SELECT name FROM sst2_model()'), 'starter', 'does not help');
-	{
-		local $ENV{PGOPTIONS} = "-c distilsst.model=$good";
-		is(plain()->query('SELECT name FROM sst2_model()'), 'starter', 'nor do PGOPTIONS');
-	}
-
-	$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$good'");
-	is(plain()->query('SELECT name FROM sst2_model()'), 'good', 'a superuser chooses for it');
-	$boss->query('ALTER ROLE sst_test_plain RESET ALL');
+	is($plain->query("SELECT sst2_fingerprint(model => '$installed')"), (model_name($good))[1], 'by any installed model');
+	is_deeply($plain->error($_), \%refused, "no session sets the server's model: $_")
+	  for "SET distilsst.model = '$installed'", "SELECT set_config('distilsst.model', '$installed', false)",
+	  "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE sql SET distilsst.model = '$installed' AS 'SELECT 1'";
+	is($plain->error("ALTER ROLE sst_test_plain SET distilsst.model = '$installed'")->{sqlstate}, '55P02', 'nor for the next');
+	is($plain->error("ALTER SYSTEM SET distilsst.model = '$installed'")->{sqlstate}, '42501', 'a plain role alters no system');
+	is($plain->query('SELECT name FROM sst2_model()'), $BUILTIN, 'it stays what it is');
+	is_deeply($boss->error("SET distilsst.model = '$installed'"), \%refused, 'nor does a superuser');
 
 	SKIP:
 	{
 		skip 'parameters are granted since PostgreSQL 15', 3 if $version < 150000;
-		$boss->query('GRANT SET ON PARAMETER distilsst.model TO sst_test_plain');
+		$boss->query('GRANT SET, ALTER SYSTEM ON PARAMETER distilsst.model TO sst_test_plain');
 		$plain = plain();
-		is($plain->query("SET distilsst.model = '$good'; SELECT name FROM sst2_model()"), 'good', 'or lets it choose');
-		is($plain->query('SELECT file IS NULL FROM sst2_model()'), 't', 'which shows it no more');
-		is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501', 'not even the setting');
-		$boss->query('REVOKE SET ON PARAMETER distilsst.model FROM sst_test_plain');
+		$plain->query("SELECT sst2_label('a')");
+		is_deeply($plain->error("SET distilsst.model = '$installed'"), \%refused, 'nor who is granted it');
+		$plain->query("ALTER SYSTEM SET distilsst.model = '$installed'");
+		configure(work_mem => undef);
+		is($plain->query('SELECT name FROM sst2_model()'), $installed, 'who is granted ALTER SYSTEM chooses for the server');
+		is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501', 'and does not see it in SHOW');
+		$boss->query('REVOKE SET, ALTER SYSTEM ON PARAMETER distilsst.model FROM sst_test_plain');
+		configure('distilsst.model' => undef);
 	}
 }
 
 # --- What the setting shows ---
 
 {
+	server_model($good);
 	my $plain = plain();
 	$plain->query("SELECT sst2_label('a')");
 	is($plain->error($_)->{sqlstate}, '42501', "$_ is not for a plain role")
 	  for 'SHOW distilsst.model', q(SELECT current_setting('distilsst.model'));
 	is($plain->query(q(SELECT count(*) FROM pg_settings WHERE name = 'distilsst.model')), 0, 'nor is it in pg_settings');
 	unlike($plain->query('SHOW ALL'), qr/distilsst\.model/, 'nor in SHOW ALL');
-	is($plain->query('SELECT file IS NULL FROM sst2_model()'), 't', 'nor the path in sst2_model()');
-	is($boss->query('SELECT file IS NULL FROM sst2_model()'), 'f', 'which a superuser sees');
+	is($plain->query('SELECT name, file IS NULL FROM sst2_model()'), "$installed|t", 'nor the path in sst2_model()');
+	unlike($plain->query('SELECT * FROM sst2_models()'), qr{/}, 'nor a path in sst2_models()');
+	is($boss->query('SELECT file FROM sst2_model()'), $good, 'which a superuser sees');
 
 	# Until the library is loaded the setting is any custom setting; loading it with the session closes the gap.
-	$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$good'");
 	is(plain()->query('SHOW distilsst.model'), $good, 'before the library is loaded PostgreSQL shows it to everyone');
 	$boss->query("ALTER ROLE sst_test_plain SET session_preload_libraries = 'distilsst'");
 	$plain = plain();
-	is($plain->error($_)->{sqlstate}, '42501', "with session_preload_libraries nobody sees it from the start: $_")
-	  for 'SHOW distilsst.model', "SET distilsst.model = '$good'";
-	$boss->query('ALTER ROLE sst_test_plain RESET ALL');
+	is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501', 'with session_preload_libraries nobody sees it from the start');
+	is($plain->error("SET distilsst.model = '$installed'")->{sqlstate}, '55P02', 'nor sets it');
+	$boss->query('ALTER ROLE sst_test_plain RESET session_preload_libraries');
 }
 
 # --- What errors show ---
@@ -97,12 +92,12 @@ my %sqlstate = (
 	"$good/model.dsst" => '42809',
 	"$dir/loop.dsst" => 'XX000',
 	"$dir/socket.dsst" => 'XX000',
-	$dir => '42809',
-	"$dir/pipe.dsst" => '42809',
-	'/dev/null' => '42809',
+	$dir => 'XX001',
+	"$dir/pipe.dsst" => 'XX001',
+	'/dev/null' => 'XX001',
 	"$dir/closed.dsst" => '42501',
 	'/etc/passwd' => 'XX001',
-	write_file("$dir/empty.dsst", '') => '42809',
+	write_file("$dir/empty.dsst", '') => 'XX001',
 	write_file("$dir/secret.dsst", $secret) => 'XX001',
 	write_file("$dir/magic.dsst", substr($packed, 0, 8) . $secret) => 'XX001',
 	write_file("$dir/header.dsst", substr($packed, 0, 24) . $secret . substr($packed, 24 + length $secret)) => 'XX001',
@@ -112,11 +107,11 @@ my %sqlstate = (
 my @calls = map { "SELECT $_;\n" } q(sst2_label('my text')), q(sst2_score('my text')), q(sst2_classify('my text')),
   q(sst2_logits('my text')), q(sst2_label(ARRAY['my text'])), q(sst2_score(ARRAY['my text'])), q(sst2_logits(ARRAY['my text'])),
   'sst2_logits(ARRAY[1, 2])', q(sst2_tokens('my text')), q(sst2_token_ids('my text')), q(sst2_token_count('my text')),
-  'sst2_model()', 'sst2_selftest()';
+  'sst2_model()', 'sst2_selftest()', 'sst2_fingerprint()';
 
 for my $path (sort keys %sqlstate)
 {
-	$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$path'");
+	server_model($path);
 	my $said = plain()->try(join '', @calls)->{said};
 	my ($name) = $path =~ m{([^/]+)$};
 	is(join(' ', $said =~ /ERROR:  (\w+)/g), join(' ', ($sqlstate{$path}) x @calls), "$name: every call is refused");
@@ -124,11 +119,35 @@ for my $path (sort keys %sqlstate)
 	unlike($said, qr{/|DETAIL|CONTEXT|TOPSECRET|my text}, 'and nothing else');
 }
 
-$boss->query("ALTER ROLE sst_test_plain SET distilsst.model = '$dir/secret.dsst'");
+# A call names a model of the folder, and hears no more of what lies there.
 {
 	my $plain = plain();
+	server_model(undef);
+	install_bytes('secret-12345678', $secret);
+	chmod 0, install_bytes('closed-12345678', $packed);
+	symlink '/etc/passwd', my $link = models_folder() . '/link-12345678.dsst';
+	my %sqlstate = ('secret-12345678' => 'XX001', 'closed-12345678' => '42501', 'link-12345678' => 'XX001', 'none-12345678' => '58P01',
+		'../link-12345678' => '22023', '/etc/passwd' => '22023', $good => '22023');
+	my @named = map { s/('my text'\]?)\)/$1, model => 'NAME')/r } grep { !/token|selftest|sst2_model|fingerprint/ && /my text/ } @calls;
+	push @named, "SELECT sst2_fingerprint('NAME');\n";
+	is(scalar(@named), 8, 'eight functions name a model');
+	for my $name (sort keys %sqlstate)
+	{
+		my $said = $plain->try(join '', map { s/NAME/$name/r } @named)->{said};
+		my ($shown) = $name =~ m{([^/]+)$};
+		is(join(' ', $said =~ /ERROR:  (\w+)/g), join(' ', ($sqlstate{$name}) x @named), "$name: every call that names it is refused");
+		is(scalar(() = $said =~ /^[A-Z]+:  .*"\Q$shown\E"/mg), scalar @named, 'by the name of the model');
+		unlike($said =~ s/^DETAIL:  A name has .*//mgr, qr{/|DETAIL|CONTEXT|TOPSECRET|root:|my text}, 'and nothing else');
+	}
+	unlike($plain->query('SELECT * FROM sst2_models()'), qr{/|TOPSECRET|root:}, 'sst2_models() says no more');
+	is($plain->query("SELECT sst2_label('a', model => '$installed') = sst2_label('a', '$installed')"), 't', 'the session goes on');
+	unlink $link;
+}
+
+{
+	server_model("$dir/secret.dsst");
+	my $plain = plain();
 	my $not_packed = 'sentiment model "secret.dsst" cannot be used: it is not a packed model';
-	$boss->query("SET distilsst.model = '$dir/secret.dsst'");
 	error_is($boss->error(q(SELECT sst2_label('a'))), 'XX001', $not_packed, qq(The file is "$dir/secret.dsst".), $HINT,
 		'a superuser sees the path');
 	like($boss->query(q(SELECT pg_read_file(current_setting('data_directory') || '/../log'))),
@@ -152,14 +171,15 @@ SQL
 	error_is($plain->error('SELECT sst_test.of_boss()'), 'XX001', $not_packed, undef, $HINT,
 		'a plain role that calls the function of a superuser');
 	is($boss->query('SELECT sst_test.of_plain()'), 'detail: ', 'a superuser who calls the function of a plain role');
-	$boss->query('RESET distilsst.model; DROP SCHEMA sst_test CASCADE');
+	$boss->query('DROP SCHEMA sst_test CASCADE');
+	server_model(undef);
 }
 
 # --- The extension itself ---
 
 is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc '
 	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst')))),
-	'13|f|f|0', 'functions run with the rights of their caller, who may be anyone');
+	'24|f|f|0', 'functions run with the rights of their caller, who may be anyone');
 {
 	my $database = $boss->query('CREATE DATABASE sst_test_extension; GRANT ALL ON DATABASE sst_test_extension TO sst_test_plain');
 	my $plain = SstTest::Session->new(user => 'sst_test_plain', db => 'sst_test_extension');

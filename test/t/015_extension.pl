@@ -9,14 +9,13 @@ use SstTest;
 use Test::More;
 
 my $boss = SstTest::Session->new;
-my ($share) = $boss->query('SELECT file FROM sst2_model()') =~ m{^(/.*)/distilsst/default\.dsst$};
+my $share = $boss->query("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'");
 
 # A database of its own for each part.
 sub database
 {
-	my ($name, @settings) = @_;
+	my ($name) = @_;
 	$boss->query("CREATE DATABASE $name TEMPLATE template0");
-	$boss->query("ALTER DATABASE $name SET $_") for 'distilsst.model = starter', @settings;
 	return SstTest::Session->new(db => $name);
 }
 
@@ -156,9 +155,9 @@ sub run_ok
 	undef $restored;
 	drop_database('sst_test_restore');
 
-	# A dump has no generated columns: they are made again, by the model that is there.
-	my $model = made_model($dir, 'other', '1,32,2,64,16,300,2');
-	$restored = database('sst_test_restore', "distilsst.model = '$model'");
+	# A dump has no generated columns: they are made again, here by the model that is the server's now.
+	server_model(made_model($dir, 'other', '1,32,2,64,16,300,2'));
+	$restored = database('sst_test_restore');
 	run_ok('pg_restore with another model', 'pg_restore', '-e', '-d', 'sst_test_restore', "$dir/dump");
 	my @other = map { $restored->query($_) } $by_column, $by_index;
 	isnt("@other", "@was", 'the labels are those of the other model');
