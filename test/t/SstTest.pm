@@ -169,6 +169,88 @@ sub show_figure
 	return;
 }
 
+# --- Another server, beside that of test/scratch ---
+
+package SstTest::Server;
+
+use strict;
+use warnings;
+
+my $last_port = 5432;
+my @running;
+
+# Options: from => 'backup', a copy of the scratch server, or 'nothing'; conf => text for its postgresql.conf; and
+# other_host => 1: with an installation of its own, whose models are its own, too.
+sub new
+{
+	my ($class, %option) = @_;
+	my $self = bless { dir => SstTest::server_dir(), port => ++$last_port }, $class;
+	my $scratch = SstTest::Session->new;
+	my ($tree, $bindir) = $scratch->query("SELECT setting FROM pg_config WHERE name = 'BINDIR'") =~ m{^(.*/tree)(/.*)$};
+	my ($share) = SstTest::models_folder() =~ m{^\Q$tree\E(/.*)};
+	@$self{qw(uid gid)} = (stat $scratch->query('SHOW data_directory'))[ 4, 5 ];
+	if ($option{other_host})
+	{
+		system('cp', '-a', $tree, "$self->{dir}/tree") == 0 or die 'cp failed';
+		$tree = "$self->{dir}/tree";
+	}
+	@$self{qw(bindir models data)} = ("$tree$bindir", "$tree$share", "$self->{dir}/data");
+	chown @$self{qw(uid gid dir)};
+	if ($option{from} eq 'backup')
+	{
+		$self->as_server('pg_basebackup', '-h', $ENV{PGHOST}, '-p', $ENV{PGPORT}, '-U', $ENV{PGUSER}, '-D', $self->{data}, '-R',
+			'-X', 'stream', '-c', 'fast', '--no-sync') or die 'pg_basebackup failed';
+	}
+	else
+	{
+		$self->as_server("$self->{bindir}/initdb", '-D', $self->{data}, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync') or die 'initdb failed';
+	}
+	open(my $conf, '>>', "$self->{data}/postgresql.auto.conf") or die "postgresql.auto.conf: $!";
+	print $conf "listen_addresses = ''\nunix_socket_directories = '$ENV{PGHOST}'\nfsync = off\n", $option{conf} // '';
+	close $conf;
+	$self->start;
+	return $self;
+}
+
+# Runs a command as the server's user, who may not be in our folder.
+sub as_server
+{
+	my ($self, @command) = @_;
+	unshift @command, 'setpriv', "--reuid=$self->{uid}", "--regid=$self->{gid}", '--clear-groups', '--' if $> != $self->{uid};
+	return system('sh', '-c', 'cd / && exec "$@" >/dev/null', 'sh', @command) == 0;
+}
+
+sub start
+{
+	my ($self) = @_;
+	push @running, $self;
+	$self->as_server("$self->{bindir}/pg_ctl", '-s', '-w', '-D', $self->{data}, '-l', "$self->{dir}/log", '-o', "-p $self->{port}", 'start')
+	  or die "the other server does not start\n" . SstTest::read_file("$self->{dir}/log");
+	return;
+}
+
+sub stop
+{
+	my ($self, $mode) = @_;
+	@running = grep { $_ != $self } @running;
+	return $self->as_server("$self->{bindir}/pg_ctl", '-s', '-w', '-D', $self->{data}, '-m', $mode // 'fast', 'stop');
+}
+
+sub session
+{
+	my ($self, %option) = @_;
+	local $ENV{PGPORT} = $self->{port};
+	return SstTest::Session->new(%option);
+}
+
+sub log { return SstTest::read_file("$_[0]{dir}/log") }
+
+END
+{
+	local $?;
+	$_->stop('immediate') for @running;
+}
+
 # --- A session: one psql that stays ---
 
 package SstTest::Session;
