@@ -6,6 +6,8 @@
  * keeps what it is told as a placeholder, and what a role, a database or a connection says hides the server's own value:
  * then calls that name no model raise an ERROR.
  *
+ * Parallel workers are given their leader's value, and so must be given that there is none: then it is MISPLACED.
+ *
  * A parallel operation, an index build say, may be where the library is first needed. There PostgreSQL drops what
  * placeholders hold, with a WARNING. We assign it again in the one way that is open: GUC_ACTION_SAVE from a source no
  * higher than PGC_S_OVERRIDE becomes the session's default and is never undone.
@@ -30,6 +32,9 @@ typedef struct Placeholder
     char       *value;
     GucSource   source;
 } Placeholder;
+
+/* The value of distilsst.model where others than the server have set it; no model has such a name. */
+#define MISPLACED "(misplaced)"
 
 static char *model_setting = NULL;
 static GucSource misplaced = PGC_S_DEFAULT; /* who else than the server has set it */
@@ -67,7 +72,16 @@ is_misplaced(const Placeholder *p)
     return p->source > PGC_S_ARGV && pg_strcasecmp(p->name, "distilsst.model") == 0;
 }
 
-/* A parallel worker is given its leader's setting; its own is nobody's concern. */
+/*
+ * Is this a parallel worker that will be given its leader's settings? It loads its leader's libraries before. Until then
+ * it has settings of its own, which only tell what to reset.
+ */
+static bool
+awaits_settings(void)
+{
+    return IsParallelWorker() && !IsInParallelMode();
+}
+
 static void
 look_for_misplaced(List *placeholders)
 {
@@ -77,9 +91,9 @@ look_for_misplaced(List *placeholders)
     {
         const Placeholder *p = lfirst(lc);
 
-        if (!is_misplaced(p) || IsParallelWorker())
+        if (!is_misplaced(p))
             continue;
-        if (p->source > PGC_S_OVERRIDE)
+        if (p->source > PGC_S_OVERRIDE && !awaits_settings())
             ereport(ERROR,
                     (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
                      errmsg("parameter \"distilsst.model\" cannot be set in a session"),
@@ -87,6 +101,12 @@ look_for_misplaced(List *placeholders)
                      errhint("Run RESET distilsst.model. To have another model answer, name it in the call.")));
         misplaced = p->source;
     }
+}
+
+static void
+assign(const char *name, const char *value, GucSource source)
+{
+    (void) set_config_option(name, value, PGC_SIGHUP, Min(source, PGC_S_OVERRIDE), GUC_ACTION_SAVE, true, WARNING, false);
 }
 
 static void
@@ -99,8 +119,7 @@ assign_again(List *placeholders)
         const Placeholder *p = lfirst(lc);
 
         if (!is_misplaced(p))
-            (void) set_config_option(p->name, p->value, PGC_SIGHUP, Min(p->source, PGC_S_OVERRIDE), GUC_ACTION_SAVE,
-                                     true, WARNING, false);
+            assign(p->name, p->value, p->source);
     }
 }
 
@@ -151,6 +170,8 @@ sst_settings_define(void (*define) (void))
     PG_END_TRY();
     if (IsInParallelMode())
         assign_again(placeholders);
+    if (misplaced != PGC_S_DEFAULT && !awaits_settings())
+        assign("distilsst.model", MISPLACED, PGC_S_OVERRIDE);
 }
 
 static const char *
@@ -174,7 +195,7 @@ misplaced_hint(void)
 const char *
 sst_setting_model(void)
 {
-    if (misplaced != PGC_S_DEFAULT)
+    if (strcmp(model_setting, MISPLACED) == 0)
         ereport(ERROR,
                 (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
                  errmsg("parameter \"distilsst.model\" is set for a role, a database or a connection"),
