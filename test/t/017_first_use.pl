@@ -108,7 +108,8 @@ for my $wrapper ('sql', 'plpgsql', 'set_path', 'set_isa', 'definer')
 {
 	my $query = "SELECT sum(sst_test_$wrapper(body)::numeric) FROM sst_test";
 	is(anew("$wrapper", "SET max_parallel_workers_per_gather = 0; $query"), $sum, "function $wrapper");
-	is(anew("$wrapper in parallel", "$parallel $query"), $sum, "function $wrapper in parallel");
+	is(anew("$wrapper in parallel, leader $_", "$parallel SET parallel_leader_participation = $_; $query"), $sum,
+		"function $wrapper in parallel, leader $_") for 'on', 'off';
 	anew("an index by $wrapper", "CREATE INDEX sst_wrapped ON sst_test (sst_test_$wrapper(body))");
 	is(SstTest::Session->new->error("SELECT bt_index_check('sst_wrapped', true)"), undef, "an index by $wrapper holds the answers") if $amcheck;
 	is($boss->query("SELECT sum(sst_test_$wrapper(body)::numeric) FROM sst_test"), $sum, "function $wrapper in a session that goes on");
