@@ -1,4 +1,4 @@
-# The starter model and what is said of it: its card, its notice.
+# The starter model and what is said of it: its card, its notice; and that its name means one answer, bit for bit.
 
 use strict;
 use warnings;
@@ -30,5 +30,26 @@ like($card, qr/^\| \Q$_->[1]\E \| 0\.\d+ \|$/m, "it names \"$_->[1]\" as wrong")
 my ($figure) = $card =~ /^\| SST-2 dev \| \d+ of 872 \| ([\d.]+ %) \|$/m;
 like(read_file("$ROOT/model/notice.txt"), qr/labels \Q$figure\E of the SST-2 dev sentences right/,
 	'the notice says what the card says');
+
+# --- One name, one answer, in every release ---
+
+# The md5 of the logits of the everyday sentences, by the models that lie here. Never change a line: where one fails, an
+# answer has changed, and SST_ARITHMETIC or SST_PACKED_LAYOUT must be raised, which gives the model another name and a new line.
+my %kept = (
+	'starter-9abd989b' => '76bfee98dd80ad3d111c0b360360d943',	# fp32
+	'starter-b2432f73' => '953dca14087fe405e0cf5c1f6249fa86',	# int8
+);
+my $dir = server_dir();
+for my $precision ('fp32', 'int8')
+{
+	my $name = install_model(pack_model("$ROOT/model/starter", "$dir/$precision.dsst", '--precision', $precision, '--name', 'starter'));
+	is($name, $BUILTIN, 'the built-in model is packed again') if $precision eq 'fp32';
+	my $values = join ', ', map { "(\$sentence\$$_->[1]\$sentence\$)" } @rows;
+	for my $isa ('auto', 'c')
+	{
+		is($session->query("SET distilsst.isa = $isa; SELECT md5(string_agg(sst2_logits(t, model => '$name')::text, ' ')) FROM (VALUES $values) v(t)"),
+			$kept{$name}, "$name gives the bits that it has always given, isa $isa");
+	}
+}
 
 done_testing();
