@@ -146,4 +146,39 @@ is($session->query("SELECT sst2_logits('a b c')"), SstTest::Session->new->query(
 		unlike($session->try("SELECT $use")->{said}, qr/opened/, 'costs none that is open');
 	}
 }
+# --- Stopped while a model is opened ---
+
+{
+	my $large = install_model(made_model($dir, 'large', '2,512,8,2048,512,20000,2'));
+	my @small = map { install_model("$dir/good$_.dsst") } 1 .. 4;
+	my $use_small = 'SELECT ' . join ', ', map { "sst2_logits('b c', model => '$_')" } @small;
+	my $use_large = "SELECT sst2_logits('b c' || n, model => '$large') FROM generate_series(1, 1) n";
+	my $right_small = SstTest::Session->new->query($use_small);
+	my $right_large = SstTest::Session->new->query($use_large);
+	my %seen = map { $_ => 0 } qw(stopped answered wrong);
+	my @before;
+	for my $timeout (0, 1 .. 40)
+	{
+		# The four small ones fill the table, so the large one is opened anew.
+		$seen{wrong}++ if $session->query($use_small) ne $right_small;
+		@before = usage() if $timeout == 10;
+		my $said = $session->try($timeout
+			? "SET statement_timeout = $timeout; $use_large; SET statement_timeout = 0"
+			: $use_large =~ s/SELECT/SELECT pg_cancel_backend(pg_backend_pid()),/r);
+		$session->query('SET statement_timeout = 0');
+		my $error = $said->{error};
+		if ($error && $error->{sqlstate} eq '57014') { $seen{stopped}++ }
+		elsif ($said->{out} eq $right_large) { $seen{answered}++ }
+		else { $seen{wrong}++ }
+		$seen{wrong}++ if $session->query($use_small) ne $right_small || $session->query($use_large) ne $right_large;
+	}
+	$session->query($use_small);
+	my @after = usage();
+	diag "stopped: @{[%seen]}; before @before, after @after";
+	is($seen{wrong}, 0, 'a session that is stopped while it opens a model has right answers afterwards');
+	cmp_ok($seen{stopped}, '>', 0, 'some were stopped');
+	is($after[3], 4, 'four models are mapped');
+	cmp_ok($after[1] - $before[1], '<', 100, 'no memory context is left behind');
+	is($after[2], $before[2], 'nor an open file');
+}
 done_testing();
