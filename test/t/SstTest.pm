@@ -131,9 +131,9 @@ sub models_folder
 sub install_bytes
 {
 	my ($name, $bytes) = @_;
-	my $path = write_file(models_folder() . "/$name.dsst", $bytes);
-	$installed{$path} = 1;
-	return $path;
+	my $path = models_folder() . "/$name.dsst";
+	$installed{$path} = 1 unless -e $path;	# what others have installed stays
+	return write_file($path, $bytes);
 }
 
 # Installs a packed file under its own name, which it returns.
