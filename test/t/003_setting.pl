@@ -16,7 +16,7 @@ $boss->query(<<'SQL');
 CREATE TABLE sst_test WITH (parallel_workers = 2) AS SELECT i AS id, 'film ' || i AS body FROM generate_series(1, 200) i;
 ANALYZE sst_test;
 CREATE FUNCTION sst_test_wrapper(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000
-	AS 'BEGIN RETURN sst2_score($1); END';
+	AS 'BEGIN RETURN public.sst2_score($1); END';
 SQL
 my $parallel = 'SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
 	SET max_parallel_workers_per_gather = 2;';

@@ -117,7 +117,7 @@ for my $how (sort keys %dump)
 
 # A dump carries no server's model: what follows it is what the host makes of it.
 {
-	my $own = SstTest::Server->new(from => 'nothing', conf => "wal_level = logical\ndistilsst.model = '$model'\n");
+	my $own = SstTest::Server->new(from => 'nothing', conf => "wal_level = logical\n", arguments => "-c distilsst.model=$model");
 	my $session = $own->session;
 	$session->query('CREATE DATABASE sst_dumped TEMPLATE template0');
 	local $ENV{PGPORT} = $own->{port};

@@ -179,12 +179,12 @@ use warnings;
 my $last_port = 5432;
 my @running;
 
-# Options: from => 'backup', a copy of the scratch server, or 'nothing'; conf => text for its postgresql.conf; and
-# other_host => 1: with an installation of its own, whose models are its own, too.
+# Options: from => 'backup', a copy of the scratch server, or 'nothing'; conf => text for its postgresql.conf; arguments => text
+# for its command line; other_host => 1: with an installation of its own, whose models are its own, too.
 sub new
 {
 	my ($class, %option) = @_;
-	my $self = bless { dir => SstTest::server_dir(), port => ++$last_port }, $class;
+	my $self = bless { dir => SstTest::server_dir(), port => ++$last_port, arguments => $option{arguments} // '' }, $class;
 	my $scratch = SstTest::Session->new;
 	my ($tree, $bindir) = $scratch->query("SELECT setting FROM pg_config WHERE name = 'BINDIR'") =~ m{^(.*/tree)(/.*)$};
 	my ($share) = SstTest::models_folder() =~ m{^\Q$tree\E(/.*)};
@@ -224,7 +224,8 @@ sub start
 {
 	my ($self) = @_;
 	push @running, $self;
-	$self->as_server("$self->{bindir}/pg_ctl", '-s', '-w', '-D', $self->{data}, '-l', "$self->{dir}/log", '-o', "-p $self->{port}", 'start')
+	$self->as_server("$self->{bindir}/pg_ctl", '-s', '-w', '-D', $self->{data}, '-l', "$self->{dir}/log", '-o',
+		"-p $self->{port} $self->{arguments}", 'start')
 	  or die "the other server does not start\n" . SstTest::read_file("$self->{dir}/log");
 	return;
 }
