@@ -245,8 +245,6 @@ open_model(const char *name, bool named)
     MemoryContextSetParent(m->context, TopMemoryContext);
     *free_place() = m;
     ereport(DEBUG1, (errmsg_internal("opened sentiment model \"%s\"", shown_name(name))));
-    if (!named)
-        give_notice(m);
     return m;
 }
 
@@ -264,6 +262,8 @@ sst_models_open(const char *name)
         close_place(place);
     m = place && *place ? *place : open_model(wanted, name != NULL);
     m->last_use = ++uses;
+    if (!name)
+        give_notice(m);
     return m;
 }
 

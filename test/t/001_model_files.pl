@@ -161,6 +161,7 @@ is($session->query("SELECT $text"), $answer, 'the session goes on');
 	is_deeply($new->try("SELECT $text")->{notices}, [], 'nor coming back');
 	$new = SstTest::Session->new;
 	is_deeply($new->try("SELECT sst2_label('I love it', model => '$BUILTIN')")->{notices}, [], 'nor the built-in model asked for by name');
+	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [$notice], 'until a call names no model');
 	$new = SstTest::Session->new(model => made_model($dir, 'noted', '1,16,2,16,8,200,2', '--notice', 'Take care.'));
 	is_deeply($new->try("SELECT sst2_label('a')")->{notices}, [], 'nor another that the administrator has chosen');
 }
