@@ -171,6 +171,22 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 	is(files_in($out), "synthetic-$digits.dsst", 'and nothing else');
 }
 
+# The same name stands for the same bytes, the self-test's logits among them, in every release and on every machine. Who
+# changes them raises SST_PACKED_LAYOUT or SST_ARITHMETIC, and with it the name.
+{
+	my $odd = made_folder("$dir/odd", '3,75,5,37,33,307,3');
+	my %name_and_sha256 = (
+		fp32 => 'synthetic-514e5f7c.dsst 073db5aff20076939cdc54c82874af70121b94196c74e41bb9d13f0a96f970ec',
+		int8 => 'synthetic-a05f7bfc.dsst b61c345cdf57430702bcc53b1bc5cb8b50658a7e98f8cf93563ed56b6b09900e');
+	for my $precision (sort keys %name_and_sha256)
+	{
+		my $out = new_folder();
+		pack_it($odd, $out, '--precision', $precision);
+		my $file = files_in($out);
+		is("$file " . sha256_hex(read_file("$out/$file")), $name_and_sha256{$precision}, "the bytes of $precision");
+	}
+}
+
 # --- What is no regular file, and links ---
 
 {
