@@ -119,6 +119,28 @@ make_name(const source *src, const char *base, char name[SST_NAME_SIZE])
     free(folder);
 }
 
+/* ---- main ------------------------------------------------------------------------------------ */
+
+static void
+pack(source *src, const char *out, const char *base, const char *notice)
+{
+    char        name[SST_NAME_SIZE];
+    char       *path;
+    sst_packed_header *header;
+    bool        written;
+
+    source_read(src);
+    make_name(src, base, name);
+    path = output_path(out, name);
+    header = build_packed(src, name, notice);
+    written = output_write(path, header, header->file_size);
+    printf("%s: %s, %s, %.1f MB, fingerprint %s%s\n", path, name, sst_precision_name(header->shape.precision),
+           header->file_size / 1e6, header->fingerprint, written ? "" : ", already there");
+    free(header);
+    free(path);
+    source_free(src);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -132,10 +154,6 @@ main(int argc, char **argv)
     static source src;
     const char *base = NULL,
                *notice = "";
-    char        name[SST_NAME_SIZE];
-    char       *path;
-    sst_packed_header *header;
-    bool        written;
     int         option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -150,12 +168,9 @@ main(int argc, char **argv)
             case 't':
                 notice = valid_notice(optarg);
                 break;
-            case 'h':
-                usage(stdout);
-                return 0;
             default:
-                usage(stderr);
-                return 2;
+                usage(option == 'h' ? stdout : stderr);
+                return option == 'h' ? 0 : 2;
         }
     if (argc - optind != 2)
     {
@@ -163,16 +178,6 @@ main(int argc, char **argv)
         return 2;
     }
     src.dir = argv[optind];
-    source_read(&src);
-    make_name(&src, base, name);
-    path = output_path(argv[optind + 1], name);
-    header = build_packed(&src, name, notice);
-    written = output_write(path, header, header->file_size);
-    printf("%s: %s, %s, %.1f MB, fingerprint %s%s\n", path, header->name,
-           sst_precision_name(header->shape.precision), header->file_size / 1e6, header->fingerprint,
-           written ? "" : ", already there");
-    free(header);
-    free(path);
-    source_free(&src);
+    pack(&src, argv[optind + 1], base, notice);
     return 0;
 }

@@ -57,21 +57,19 @@ names_a_model(const char *file)
 char *
 output_path(const char *out, const char *name)
 {
+    char        file[SST_NAME_SIZE + sizeof(SUFFIX)];
     struct stat st;
-    bool        exists = stat(out, &st) == 0;
-    bool        folder = exists && S_ISDIR(st.st_mode);
-    size_t      size = strlen(out) + strlen(name) + sizeof("/" SUFFIX);
+    bool        folder = stat(out, &st) == 0 && S_ISDIR(st.st_mode);
+    size_t      size = strlen(out) + sizeof("/") + sizeof(file);
     char       *path = malloc(size);
 
     if (!path)
         die("out of memory");
-    snprintf(path, size, folder ? "%s/%s" SUFFIX : "%s", out, name);
-    if (!folder && names_a_model(file_name(out)) &&
-        (strncmp(file_name(out), name, strlen(name)) != 0 || strcmp(file_name(out) + strlen(name), SUFFIX) != 0))
+    snprintf(file, sizeof(file), "%s" SUFFIX, name);
+    snprintf(path, size, folder ? "%s/%s" : "%s", out, file);
+    if (!folder && names_a_model(file_name(out)) && strcmp(file_name(out), file) != 0)
         die("\"%s\" is another model's name: this one is \"%s\"", out, name);
-    if (folder)
-        exists = stat(path, &st) == 0;
-    if (exists ? !S_ISREG(st.st_mode) : lstat(path, &st) == 0)
+    if (lstat(path, &st) == 0 && (stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
         die("\"%s\" exists and is no regular file", path);
     return path;
 }
