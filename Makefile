@@ -1,7 +1,7 @@
 # distilsst: sentiment inside PostgreSQL
 #
 #   make quickstart           see it work, on a server of its own
-#   make check                run every test, the same way
+#   make check                run the quick tests, the same way; make check-all runs all
 #   make && make install      for the server that PG_CONFIG names
 #   make install-model        download, pack and install the official model
 #   make installcheck         regression tests against the running server
@@ -19,10 +19,10 @@ ifeq (,$(wildcard $(TOP)/distilsst.control))
 $(error distilsst can be built in another folder only where the source folder's path has no spaces)
 endif
 
-# quickstart and check come before everything else: they install what is
+# These goals come before everything else: they install what is
 # missing, so they cannot include PGXS, and PGXS has a "check" of its own.
 # Other goals of the same command line are made first.
-FRONT_GOALS = quickstart check
+FRONT_GOALS = quickstart check check-all
 ifneq (,$(filter $(FRONT_GOALS),$(MAKECMDGOALS)))
 
 OTHER_GOALS := $(filter-out $(FRONT_GOALS),$(MAKECMDGOALS))
@@ -38,12 +38,12 @@ quickstart: $(OTHER_GOALS)
 	@$(MAKE_AGAIN) all
 	@$(TOP)/tools/quickstart
 
-check: $(OTHER_GOALS)
+check check-all: $(OTHER_GOALS)
 	@$(TOP)/tools/install-packages check
-	@$(TOP)/tools/install-packages cross || echo "Other compilers and CPUs are not tested."
-	@echo "Building distilsst."
+	@[ $@ = check ] || $(TOP)/tools/install-packages cross || echo "Other compilers and CPUs are not tested."
+	@echo "Building distilsst and its tests."
 	@$(MAKE_AGAIN) all test-programs
-	@$(TOP)/test/run
+	@$(TOP)/test/run $(if $(filter check-all,$@),all)
 
 ifneq (,$(OTHER_GOALS))
 $(OTHER_GOALS):
@@ -152,7 +152,7 @@ MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)
 
 install: install-builtin install-pack
 uninstall: uninstall-models
-.PHONY: install-builtin install-pack install-model uninstall-models quickstart check dist
+.PHONY: install-builtin install-pack install-model uninstall-models dist
 
 # A file appears complete or not at all, and is never replaced: a model's name means one content for ever.
 install-builtin: host/builtin_model.h
