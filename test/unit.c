@@ -53,7 +53,8 @@ uniform(double low, double high)
 static void
 fill(float *x, size_t n, bool extremes)
 {
-    static const float strange[] = {0.0f, -0.0f, 1e-45f, -1e-38f, 3e38f, -3e38f, 1e30f, INFINITY, -INFINITY, NAN};
+    static const float strange[] = {0.0f, -0.0f, 1e-45f, -1e-38f, 3e38f, -3e38f, 1e30f, INFINITY, -INFINITY, NAN,
+        __builtin_nanf("1")};
 
     for (size_t i = 0; i < n; i++)
     {
@@ -304,6 +305,39 @@ test_rows(const sst_kernels *kernels)
         }
     snprintf(name, sizeof(name), "%s: layer norm, softmax and gelu equal C on 1 to 560 lanes, extremes", kernels->name);
     ok(equal, name);
+}
+
+/* A NaN stays one whatever bits it has besides: in softmax all of the row, elsewhere its lane, and no scale is finite. */
+static void
+test_nan(const sst_kernels *kernels)
+{
+    static const size_t places[] = {0, 15, 16, 40};
+    char        name[100];
+    bool        nan = true;
+
+    for (int bit = 0; bit < 23; bit++)
+        for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+        {
+            const uint32_t bits = 0x7f800000 | UINT32_C(1) << bit;
+            float       rows[4][64];
+            uint8_t     values[2 * 64];
+            sst_row_scale scale;
+
+            for (size_t row = 0; row < 4; row++)
+            {
+                fill(rows[row], 64, false);
+                memcpy(&rows[row][places[i]], &bits, sizeof(bits));
+            }
+            kernels->softmax(rows[0], 50);
+            for (size_t lane = 0; lane < 50; lane++)
+                nan = nan && isnan(rows[0][lane]);
+            kernels->gelu(rows[1], 50);
+            kernels->layer_norm(rows[2], rows[1], rows[1], 50);
+            kernels->quantize(rows[3], 50, values, 4, &scale);
+            nan = nan && isnan(rows[1][places[i]]) && isnan(rows[2][places[i]]) && isnan(scale.scale);
+        }
+    snprintf(name, sizeof(name), "%s: a NaN with any one of its bits set comes out as NaN", kernels->name);
+    ok(nan, name);
 }
 
 /* ---- formulas against libm ------------------------------------------------------------------- */
@@ -647,6 +681,7 @@ main(int argc, char **argv)
             continue;           /* not on this CPU */
         test_gemm_s8(kernels);
         test_quantize(kernels);
+        test_nan(kernels);
         if (isa == SST_ISA_C)
             continue;
         test_gemm(kernels);

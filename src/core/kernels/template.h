@@ -66,7 +66,7 @@ store_part(float *x, size_t n, v16 v)
 }
 
 /*
- * 2^x for -126 <= x <= 0. Relative error below 2e-7 (checked in test/unit.c).
+ * 2^x for -126 <= x <= 0, or anything where x is NaN. Relative error below 2e-7 (checked in test/unit.c).
  *
  * x = n + r with |r| <= 1/2: adding 1.5 * 2^23 rounds x to the integer n in the low bits of the sum. 2^r = 1 + r p(r), p of
  * degree 4: weighted minimax fit, 9.2e-8 relative.
@@ -87,11 +87,16 @@ v16_exp2(v16 x)
     return v16_scale(p, n);     /* p * 2^n: add the low bits of n to the exponent of p */
 }
 
-/* exp(x) for x <= 0; about 1.2e-38 below -87. */
+/*
+ * exp(x) for x <= 0; about 1.2e-38 below -87. NaN where x is NaN: v16_scale takes the bits of a NaN for an integer, and
+ * what it makes of them depends on which of two NaNs the CPU passes on. For other x, y * 0 is -0 and adds nothing.
+ */
 SST_INLINE v16
 v16_exp(v16 x)
 {
-    return v16_exp2(v16_max(v16_set1(-126.0f), v16_mul(x, v16_set1(1.44269504f))));
+    v16         y = v16_max(v16_set1(-126.0f), v16_mul(x, v16_set1(1.44269504f)));
+
+    return v16_add(v16_exp2(y), v16_mul(y, v16_set1(0.0f)));
 }
 
 /*
