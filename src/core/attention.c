@@ -24,7 +24,7 @@ sst_attention_scratch(const sst_shape *shape)
  * drops those scores, and 16 moves without a test are fast.
  */
 static void
-pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels)
+pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels, const sst_tick *tick)
 {
     for (size_t first = 0; first < tokens; first += SST_LANES)
     {
@@ -37,12 +37,13 @@ pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels
         for (size_t i = 0; i < width; i++, panels += SST_LANES)
             SST_UNROLL for (size_t t = 0; t < SST_LANES; t++)
                 panels[t] = row[t][i];
+        sst_tick_call(tick);
     }
 }
 
 /* Panels [1 + tokens][16 dimensions] of v [tokens][ldv]: bias 0; dimensions beyond the head's are 0. */
 static void
-pack_values(const float *v, size_t ldv, size_t tokens, size_t width, float *panels)
+pack_values(const float *v, size_t ldv, size_t tokens, size_t width, float *panels, const sst_tick *tick)
 {
     for (size_t first = 0; first < width; first += SST_LANES)
     {
@@ -55,6 +56,7 @@ pack_values(const float *v, size_t ldv, size_t tokens, size_t width, float *pane
                 memcpy(panels, v + t * ldv + first, SST_LANES * sizeof(float));
             else
                 memcpy(panels, v + t * ldv + first, count * sizeof(float));
+        sst_tick_call(tick);
     }
 }
 
@@ -71,8 +73,8 @@ sst_attention(const sst_kernels *kernels, const sst_shape *shape, float *q, size
 
     for (size_t head = 0; head < d; head += width)
     {
-        pack_keys(k + head, d, tokens, width, keys);
-        pack_values(v + head, d, tokens, width, values);
+        pack_keys(k + head, d, tokens, width, keys, tick);
+        pack_values(v + head, d, tokens, width, values, tick);
         for (size_t row = 0; row < rows; row += QUERY_BLOCK)
         {
             size_t      count = rows - row < QUERY_BLOCK ? rows - row : QUERY_BLOCK;

@@ -138,8 +138,10 @@ norm_rows(const pass *p, const sst_norm *norm, float *x, size_t rows)
     size_t      d = p->model->shape.hidden;
 
     for (size_t r = 0; r < rows; r++)
+    {
         p->kernels->layer_norm(x + r * d, norm->weight, norm->bias, d);
-    sst_tick_call(p->tick);
+        sst_tick_call(p->tick);
+    }
 }
 
 /* x = norm(word embedding + position embedding) for each token of the pass. */
@@ -163,6 +165,7 @@ embed(const pass *p, const int32_t *ids)
                 return SST_DAMAGED;
             for (size_t i = 0; i < d; i++)
                 x[i] = word[i] + position[i];
+            sst_tick_call(p->tick);
         }
     norm_rows(p, &m->embedding_norm, p->x, p->tokens);
     return SST_OK;
@@ -180,8 +183,10 @@ feed_forward(const pass *p, const sst_layer *layer, float *x, size_t rows)
 
         linear(p, &layer->lin1, x + row * d, count, p->ffn, SST_STORE);
         for (size_t r = 0; r < count; r++)
+        {
             p->kernels->gelu(p->ffn + r * layer->lin1.out, layer->lin1.out);
-        sst_tick_call(p->tick);
+            sst_tick_call(p->tick);
+        }
         linear(p, &layer->lin2, p->ffn, count, x + row * d, SST_ADD);
     }
     norm_rows(p, &layer->out_norm, x, rows);
@@ -232,7 +237,10 @@ last_layer(const pass *p, const sst_layer *layer)
 
     linears(p, p->x, p->tokens, projections, 2, SST_STORE);
     for (size_t b = 1; b < p->texts; b++)
+    {
         memmove(p->x + b * d, p->x + (p->start[b] - p->start[0]) * d, d * sizeof(float));
+        sst_tick_call(p->tick);
+    }
     linear(p, &layer->q, p->x, p->texts, p->q, SST_STORE);
     attend(p, true);
     finish_layer(p, layer, p->texts);
