@@ -121,7 +121,7 @@ open_file(OpenModel *m)
     problem.text = sst_mapping_open(&m->map, &problem.error_number);
     if (problem.text)
         return problem;
-    status = sst_model_open(&m->model, m->map.base, m->map.size);
+    status = sst_model_open(&m->model, m->map.base, m->map.size, &sst_interrupts);
     if (status == SST_OK)
         status = sst_model_verify(&m->model, &sst_interrupts);
     if (status != SST_OK)

@@ -138,7 +138,7 @@ main(int argc, char **argv)
     file = model.file;
     copy = aligned_alloc(64, model.file_size);
     memcpy(copy, file, model.file_size);
-    sst_model_open(&model, copy, model.file_size);
+    sst_model_open(&model, copy, model.file_size, NULL);
     workspace = aligned_alloc(64, sst_workspace_size(&model));
     for (size_t kind = 0; kind < count; kind++)
     {

@@ -473,7 +473,7 @@ use(const unsigned char *file, size_t size, void *workspace)
     static const int32_t ids[] = {0, 1, 2};
     static const size_t start[] = {0, 3};
     sst_model   model;
-    sst_status  status = sst_model_open(&model, file, size);
+    sst_status  status = sst_model_open(&model, file, size, NULL);
     float       logits[SST_MAX_LABELS];
 
     if (status == SST_OK)
@@ -629,7 +629,7 @@ test_packed(const char *path)
     sst_model   model;
     void       *workspace;
 
-    ok(sst_model_open(&model, file, size) == SST_OK, "the packed model opens");
+    ok(sst_model_open(&model, file, size, NULL) == SST_OK, "the packed model opens");
     workspace = aligned_alloc(64, 64 << 20);
     ok(use(file, size, workspace) == SST_OK, "and works");
     test_flips(file, size, sst_packed_tables_end(&model), model.weights_at, workspace);
@@ -651,7 +651,7 @@ test_ids(const char *path)
     const size_t start[2] = {0, 1};
     float       logits[SST_MAX_LABELS];
 
-    if (sst_model_open(&model, file, size) != SST_OK)
+    if (sst_model_open(&model, file, size, NULL) != SST_OK)
         exit(2);
     workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
     ok(sst_forward(&model, &sst_kernels_c, ids, start, 1, logits, workspace, NULL) == SST_BAD_TOKEN,

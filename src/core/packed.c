@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "packed.h"
+#include "vocab.h"
 
 /* Walks through a file: hands out where the next part lies. */
 typedef struct walker
@@ -15,7 +16,7 @@ typedef struct walker
 static const void *
 next_part(walker *w, uint64_t bytes)
 {
-    const void *part = w->base + w->at;
+    const void *part = (const void *) ((uintptr_t) w->base + (uintptr_t) w->at);    /* not used where w->at is too far */
 
     w->at += (bytes + 63) & ~(uint64_t) 63;
     return part;
@@ -120,6 +121,7 @@ sst_packed_tables_end(const sst_model *model)
 /* ---- checksums ------------------------------------------------------------------------------- */
 
 #define HASH_LANES 8
+#define HASH_BLOCK (1 << 20)    /* bytes: 0.1 ms in memory, some ms where they must be read from disk */
 
 /* A bijection of the lane for every word, so that no single change can be lost. */
 static inline uint64_t
@@ -130,8 +132,21 @@ hash_step(uint64_t lane, uint64_t word)
 }
 
 /* Eight lanes, because one chain of multiplications would be slower than memory. */
-uint64_t
-sst_hash64(const void *data, size_t size)
+static void
+hash_block(uint64_t lane[HASH_LANES], const unsigned char *p, size_t size)
+{
+    for (; size > 0; size -= HASH_LANES * sizeof(uint64_t))
+        SST_UNROLL for (int i = 0; i < HASH_LANES; i++, p += sizeof(uint64_t))
+        {
+            uint64_t    word;
+
+            memcpy(&word, p, sizeof(word));
+            lane[i] = hash_step(lane[i], word);
+        }
+}
+
+static uint64_t
+hash64(const void *data, size_t size, const sst_tick *tick)
 {
     const unsigned char *p = data;
     uint64_t    lane[HASH_LANES];
@@ -139,14 +154,15 @@ sst_hash64(const void *data, size_t size)
 
     for (int i = 0; i < HASH_LANES; i++)
         lane[i] = (uint64_t) i;
-    for (; size >= sizeof(lane); size -= sizeof(lane), p += sizeof(lane))
-        SST_UNROLL for (int i = 0; i < HASH_LANES; i++)
-        {
-            uint64_t    word;
+    while (size >= sizeof(lane))
+    {
+        size_t      block = size < HASH_BLOCK ? size - size % sizeof(lane) : HASH_BLOCK;
 
-            memcpy(&word, p + i * sizeof(word), sizeof(word));
-            lane[i] = hash_step(lane[i], word);
-        }
+        hash_block(lane, p, block);
+        sst_tick_call(tick);
+        size -= block;
+        p += block;
+    }
     for (; size >= sizeof(uint32_t); size -= sizeof(uint32_t), p += sizeof(uint32_t))
     {
         uint32_t    word;
@@ -160,16 +176,21 @@ sst_hash64(const void *data, size_t size)
 }
 
 uint64_t
+sst_hash64(const void *data, size_t size)
+{
+    return hash64(data, size, NULL);
+}
+
+uint64_t
 sst_weights_hash(const sst_model *model, const sst_tick *tick)
 {
-    const uint64_t block = 1 << 20; /* 0.1 ms in memory, some ms where it must be read from disk */
     uint64_t    hash = 0;
 
-    for (uint64_t at = model->weights_at; at < model->file_size; at += block)
+    for (uint64_t at = model->weights_at; at < model->file_size; at += HASH_BLOCK)
     {
         uint64_t    left = model->file_size - at;
 
-        hash = hash_step(hash, sst_hash64(model->file + at, (size_t) (left < block ? left : block)));
+        hash = hash_step(hash, sst_hash64(model->file + at, (size_t) (left < HASH_BLOCK ? left : HASH_BLOCK)));
         sst_tick_call(tick);
     }
     return hash;
@@ -260,73 +281,45 @@ shape_is_sane(const sst_shape *s)
         s->precision <= SST_INT8;
 }
 
+/* Sizes that the shape does not give, within what it needs: what a sparse file claims costs its reader as much as data. */
+static bool
+tables_are_small(const sst_packed_header *h)
+{
+    return h->label_bytes <= SST_MAX_STRINGS &&
+        h->vocab_slots == sst_vocab_slots(h->shape.vocab) &&
+        h->vocab_bytes <= (uint64_t) h->shape.vocab * SST_MAX_PIECE &&
+        h->selftests <= SST_MAX_SELFTESTS && h->selftest_bytes <= SST_MAX_STRINGS;
+}
+
 static bool
 header_is_sane(const sst_packed_header *h)
 {
-    return shape_is_sane(&h->shape) &&
-        h->vocab_slots > h->shape.vocab && (h->vocab_slots & (h->vocab_slots - 1)) == 0 &&
-        names_are_sane(h);
+    return shape_is_sane(&h->shape) && tables_are_small(h) && names_are_sane(h);
 }
 
+/* offsets [count + 1] must ascend from 0 to size, each string in bytes end in a NUL. */
 static bool
-id_is_sane(const sst_vocab *vocab, int32_t id)
-{
-    return id >= 0 && (uint32_t) id < vocab->size;
-}
-
-/* offsets [count + 1] must ascend from 0 to size. */
-static bool
-offsets_are_sane(const uint32_t *offsets, uint32_t count, uint32_t size)
+strings_are_sane(const uint32_t *offsets, const char *bytes, uint32_t count, uint32_t size)
 {
     if (offsets[0] != 0 || offsets[count] != size)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        if (offsets[i] > offsets[i + 1])
-            return false;
-    return true;
-}
-
-/* As above, for NUL-terminated strings. */
-static bool
-strings_are_sane(const uint32_t *offsets, const char *bytes, uint32_t count, uint32_t size)
-{
-    if (!offsets_are_sane(offsets, count, size))
-        return false;
-    for (uint32_t i = 0; i < count; i++)
-        if (offsets[i] == offsets[i + 1] || bytes[offsets[i + 1] - 1] != '\0')
+        if (offsets[i] >= offsets[i + 1] || offsets[i + 1] > size || bytes[offsets[i + 1] - 1] != '\0')
             return false;
     return true;
 }
 
 static bool
-vocab_is_sane(const sst_vocab *vocab, uint32_t bytes)
-{
-    uint32_t    used = 0;
-
-    if (!offsets_are_sane(vocab->offsets, vocab->size, bytes))
-        return false;
-    for (uint32_t i = 0; i <= vocab->slot_mask; i++)
-    {
-        if (vocab->slots[i].id_plus_1 > vocab->size)
-            return false;
-        used += vocab->slots[i].id_plus_1 != 0;
-    }
-    return used <= vocab->slot_mask &&  /* one slot empty, so that every probe ends */
-        id_is_sane(vocab, vocab->pad) && id_is_sane(vocab, vocab->unk) && id_is_sane(vocab, vocab->cls) &&
-        id_is_sane(vocab, vocab->sep) && id_is_sane(vocab, vocab->mask);
-}
-
-static bool
-tables_are_sane(const sst_model *model, const sst_packed_header *header)
+tables_are_sane(const sst_model *model, const sst_packed_header *header, const sst_tick *tick)
 {
     return strings_are_sane(model->label_offsets, model->label_bytes, model->shape.labels, header->label_bytes) &&
         strings_are_sane(model->selftest_offsets, model->selftest_bytes, model->selftests,
                          header->selftest_bytes) &&
-        vocab_is_sane(&model->vocab, header->vocab_bytes);
+        sst_vocab_is_sane(&model->vocab, header->vocab_bytes, tick);
 }
 
 sst_status
-sst_model_open(sst_model *model, const void *data, uint64_t size)
+sst_model_open(sst_model *model, const void *data, size_t size, const sst_tick *tick)
 {
     const sst_packed_header *header = data;
     uint64_t    tables_end;
@@ -345,9 +338,9 @@ sst_model_open(sst_model *model, const void *data, uint64_t size)
     if (!header_is_sane(header) || sst_packed_view(model, header) != size)
         return SST_BAD_SHAPE;
     tables_end = sst_packed_tables_end(model);
-    if (sst_hash64(header + 1, (size_t) (tables_end - sizeof(*header))) != header->tables_hash)
+    if (hash64(header + 1, (size_t) (tables_end - sizeof(*header)), tick) != header->tables_hash)
         return SST_DAMAGED;
-    return tables_are_sane(model, header) ? SST_OK : SST_BAD_SHAPE;
+    return tables_are_sane(model, header, tick) ? SST_OK : SST_BAD_SHAPE;
 }
 
 /* ---- reading the tables ---------------------------------------------------------------------- */

@@ -43,8 +43,18 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "distilsst is for litt
 #define SST_MAX_POSITIONS 8192
 #define SST_MAX_LABELS 1024
 
+#define SST_MAX_SELFTESTS 64
+#define SST_MAX_STRINGS (1 << 20)   /* bytes of all labels, and of all self-test texts */
+
 /* A word of more code points than this is one [UNK], as in BERT. */
 #define SST_MAX_WORD 100
+
+/* The vocabulary's table: bytes of a piece, which are those of ## and a word at most; slots that a probe looks at. */
+#define SST_MAX_PIECE (2 + 4 * SST_MAX_WORD)
+#define SST_MAX_RUN 128
+
+/* What a byte of text costs at most, in bytes hashed and slots looked at: see sst_tokenize. */
+#define SST_WORK_PER_BYTE 7000
 
 typedef enum sst_status
 {
@@ -109,7 +119,7 @@ typedef struct sst_vocab_slot
 /* The vocabulary: an open-addressing hash table with linear probing over the pieces' bytes. */
 typedef struct sst_vocab
 {
-    const sst_vocab_slot *slots;    /* [slot_mask + 1], a power of two, at least one of them empty */
+    const sst_vocab_slot *slots;    /* [slot_mask + 1]; at most SST_MAX_RUN side by side are not empty */
     const uint32_t *offsets;    /* [V + 1]: piece id is bytes[offsets[id] .. offsets[id + 1]) */
     const char *bytes;
     uint32_t    slot_mask;
@@ -188,10 +198,14 @@ typedef struct sst_model
 
 /*
  * Open the packed file in data[0..size), which must be aligned to 64 bytes. Checks the header and all tables (shapes,
- * sizes, offsets, checksum), in time independent of the weights' size, so that no later call can leave the file,
+ * sizes, offsets, checksum, the vocabulary's slots), so that no later call can leave the file or probe without end,
  * whatever its bytes. Returns SST_OK, or why not; then *model is undefined.
+ *
+ * Cost: a header that is damaged, or asks for tables beyond the limits above, is refused before they are read. Then time is
+ * linear in the tables' size: every byte is hashed, and every piece is looked up in at most SST_MAX_RUN + 1 slots. A
+ * tick comes at least every MB that is hashed, every 65536 slots and every 32 pieces.
  */
-extern sst_status sst_model_open(sst_model *model, const void *data, uint64_t size);
+extern sst_status sst_model_open(sst_model *model, const void *data, size_t size, const sst_tick *tick);
 
 /*
  * Check the weights' checksum (all but the word embeddings, whose rows are checked as they are read). Reads
@@ -219,11 +233,15 @@ extern uint64_t sst_hash64(const void *data, size_t size);
  * pieces. Returns the number of ids, at least 2; stops reading once the answer is known.
  *
  * partial says that text is only the beginning of the text: then returns 0 where more of it must be seen.
+ *
+ * Cost: linear in len, whatever text and vocabulary. No byte of text gives more than one character of a word, a character
+ * begins at most SST_MAX_WORD look-ups, half of that on average, and a look-up looks at no more than SST_MAX_RUN + 1 slots: with
+ * what is hashed for it, SST_WORK_PER_BYTE. A tick comes after 4096 to 17400 of these.
  */
 extern size_t sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
                            int32_t *ids, size_t max, bool *truncated, const sst_tick *tick);
 
-/* The number of ids of text[0..len) without truncation, [CLS] and [SEP] included. Linear in len. */
+/* The number of ids of text[0..len) without truncation, [CLS] and [SEP] included. */
 extern uint64_t sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_tick *tick);
 
 /* The bytes of a piece, 0 <= id < V; not NUL-terminated, *len bytes. */

@@ -8,26 +8,27 @@
  *
  * Unicode data come from utf8proc, except what unicode_differences.h knows better.
  */
-#include "sst.h"
-
 #include <string.h>
 #include <utf8proc.h>
 
 #include "unicode_differences.h"
+#include "vocab.h"
 
 #if UTF8PROC_VERSION_MAJOR < 2
 #error "utf8proc 2.0 or later is needed: 1.3 reads beyond the end of a text that is cut off in a character"
 #endif
 
-#define BLOCK 65536             /* bytes between two ticks */
+#define WORK 4096               /* at least, between two ticks: bytes read or hashed, slots looked at */
 #define CANONICAL_MAX 4         /* code points of the longest canonical decomposition */
 #define SPECIAL_MAX 6           /* bytes of the longest special token */
 #define PREFIX 2                /* bytes of ## */
-#define WORD_ROOM (PREFIX + SST_MAX_WORD * 4)   /* a character has up to 4 bytes */
+#define WORD_ROOM SST_MAX_PIECE
 
 typedef struct scan
 {
     const sst_vocab *vocab;
+    const sst_tick *tick;
+    size_t      work;           /* since the last tick */
     const unsigned char *at;    /* what has not been read */
     const unsigned char *end;
     bool        partial;        /* there is more text after end */
@@ -60,6 +61,17 @@ static const unsigned char ascii[256] = {
     'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', PUNCT, PUNCT, PUNCT, PUNCT, GONE
 };                              /* WIDE from 128 on */
 
+static inline void
+count_work(scan *s, size_t work)
+{
+    s->work += work;
+    if (s->work >= WORK)
+    {
+        s->work = 0;
+        sst_tick_call(s->tick);
+    }
+}
+
 /* ---- words to pieces ------------------------------------------------------------------------- */
 
 static void
@@ -70,27 +82,15 @@ put_piece(scan *s, int32_t id)
     s->count++;
 }
 
-/* The id of the piece that is bytes[0..len), or -1. */
-static int32_t
-find_piece(const sst_vocab *vocab, uint32_t hash, const unsigned char *bytes, size_t len)
-{
-    for (uint32_t at = hash & vocab->slot_mask; vocab->slots[at].id_plus_1; at = (at + 1) & vocab->slot_mask)
-    {
-        const uint32_t *span = &vocab->offsets[vocab->slots[at].id_plus_1 - 1];
-
-        if (vocab->slots[at].hash == hash && span[1] - span[0] == len
-            && memcmp(vocab->bytes + span[0], bytes, len) == 0)
-            return (int32_t) vocab->slots[at].id_plus_1 - 1;
-    }
-    return -1;
-}
-
 /* The longest piece at the beginning of bytes[0..len), longer than least, or -1. *taken is its length. */
 static int32_t
-find_longest_piece(const sst_vocab *vocab, const unsigned char *bytes, size_t len, size_t least, size_t *taken)
+find_longest_piece(scan *s, const unsigned char *bytes, size_t len, size_t least, size_t *taken)
 {
+    const sst_vocab *vocab = s->vocab;
     uint32_t    hashes[WORD_ROOM + 1];  /* [i]: of i bytes */
     size_t      n = len < vocab->longest ? len : vocab->longest;
+    size_t      work = n;
+    int32_t     id = -1;
 
     hashes[0] = SST_VOCAB_HASH;
     for (size_t i = 0; i < n; i++)
@@ -98,18 +98,19 @@ find_longest_piece(const sst_vocab *vocab, const unsigned char *bytes, size_t le
 
     for (; n > least; n--)
     {
-        int32_t     id;
+        uint32_t    at;
 
         if (n < len && (bytes[n] & 0xC0) == 0x80)
             continue;           /* inside a character */
-        id = find_piece(vocab, hashes[n], bytes, n);
+        at = sst_vocab_probe(vocab, hashes[n], bytes, n);
+        work += ((at - hashes[n]) & vocab->slot_mask) + 1;
+        id = (int32_t) vocab->slots[at].id_plus_1 - 1;
         if (id >= 0)
-        {
-            *taken = n;
-            return id;
-        }
+            break;
     }
-    return -1;
+    *taken = n;
+    count_work(s, work);
+    return id;
 }
 
 /*
@@ -125,7 +126,7 @@ put_pieces(scan *s)
     for (size_t least = 0; at + least < end; least = PREFIX)
     {
         size_t      taken;
-        int32_t     id = find_longest_piece(s->vocab, at, (size_t) (end - at), least, &taken);
+        int32_t     id = find_longest_piece(s, at, (size_t) (end - at), least, &taken);
 
         if (id < 0)
             return false;
@@ -343,12 +344,14 @@ read_block(scan *s, const unsigned char *stop)
 }
 
 static void
-read_text(scan *s, const sst_tick *tick)
+read_text(scan *s)
 {
     while (s->at < s->end && !s->stuck && !is_over(s))
     {
-        read_block(s, s->end - s->at < BLOCK ? s->end : s->at + BLOCK);
-        sst_tick_call(tick);
+        const unsigned char *from = s->at;
+
+        read_block(s, s->end - s->at < WORK ? s->end : s->at + WORK);
+        count_work(s, (size_t) (s->at - from));
     }
     if (!s->partial && !is_over(s))
         end_word(s);
@@ -361,11 +364,11 @@ sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
              int32_t *ids, size_t max, bool *truncated, const sst_tick *tick)
 {
     const unsigned char *bytes = (const unsigned char *) text;
-    scan        s = {.vocab = vocab, .at = bytes, .end = bytes + len, .partial = partial,
+    scan        s = {.vocab = vocab, .tick = tick, .at = bytes, .end = bytes + len, .partial = partial,
         .ids = ids + 1, .limit = max - 2};
     size_t      n;
 
-    read_text(&s, tick);
+    read_text(&s);
     *truncated = is_over(&s);
     if (partial && !*truncated)
         return 0;
@@ -380,9 +383,9 @@ uint64_t
 sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_tick *tick)
 {
     const unsigned char *bytes = (const unsigned char *) text;
-    scan        s = {.vocab = vocab, .at = bytes, .end = bytes + len, .limit = UINT64_MAX};
+    scan        s = {.vocab = vocab, .tick = tick, .at = bytes, .end = bytes + len, .limit = UINT64_MAX};
 
-    read_text(&s, tick);
+    read_text(&s);
     return s.count + 2;
 }
 

@@ -36,7 +36,7 @@ repair(unsigned char *file, uint64_t size, uint8_t what)
     header->file_size = size;
     header->tables_hash ^= 1;
     seal_header(header);
-    if (sst_model_open(&model, file, size) != SST_DAMAGED)
+    if (sst_model_open(&model, file, size, NULL) != SST_DAMAGED)
         return;
     header->tables_hash ^= 1;
     sst_packed_view(&model, header);
@@ -117,7 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(posix_memalign(&file, 64, size ? size : 1) == 0);
     memcpy(file, data + 1, size);
     repair(file, size, data[0]);
-    if (sst_model_open(&model, file, size) == SST_OK)
+    if (sst_model_open(&model, file, size, NULL) == SST_OK)
     {
         MUST(model.file_size == size);
         check_tables(&model);

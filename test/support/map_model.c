@@ -18,7 +18,7 @@ map_model(const char *path, sst_model *model)
     void       *bytes = MAP_FAILED;
     sst_status  status;
 
-    if (fd >= 0 && fstat(fd, &st) == 0)
+    if (fd >= 0 && fstat(fd, &st) == 0 && (uint64_t) st.st_size <= SIZE_MAX)
         bytes = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (bytes == MAP_FAILED)
     {
@@ -29,7 +29,7 @@ map_model(const char *path, sst_model *model)
 #ifdef MADV_HUGEPAGE
     (void) madvise(bytes, (size_t) st.st_size, MADV_HUGEPAGE);
 #endif
-    status = sst_model_open(model, bytes, (uint64_t) st.st_size);
+    status = sst_model_open(model, bytes, (size_t) st.st_size, NULL);
     if (status == SST_OK)
         status = sst_model_verify(model, NULL);
     if (status != SST_OK)

@@ -236,6 +236,8 @@ build_packed(source *src, const char *name, const char *notice)
 
     fill_header(src, name, notice, &empty);
     empty.file_size = sst_packed_view(&model, &empty);
+    if (empty.file_size > SIZE_MAX)
+        die("the packed file would have %llu bytes, more than this machine can address", (unsigned long long) empty.file_size);
     header = aligned_alloc(64, empty.file_size);
     if (!header)
         die("out of memory");
@@ -248,7 +250,7 @@ build_packed(source *src, const char *name, const char *notice)
     header->tables_hash = sst_hash64(header + 1, sst_packed_tables_end(&model) - sizeof(*header));
     header->weights_hash = sst_weights_hash(&model, NULL);
     header->header_hash = sst_hash64(header, offsetof(sst_packed_header, header_hash));
-    if (sst_model_open(&model, header, header->file_size) != SST_OK || sst_model_verify(&model, NULL) != SST_OK)
+    if (sst_model_open(&model, header, header->file_size, NULL) != SST_OK || sst_model_verify(&model, NULL) != SST_OK)
         die("internal error: the packed file does not open");
     return header;
 }

@@ -41,6 +41,8 @@ map_file(const char *path, uint64_t *size)
         die("could not open \"%s\": %s", path, strerror(errno));
     if (st.st_size == 0)
         die("\"%s\" is empty", path);
+    if ((uint64_t) st.st_size > SIZE_MAX)
+        die("\"%s\" is larger than this machine can address", path);
     bytes = mmap(NULL, (size_t) st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (bytes == MAP_FAILED)
         die("could not read \"%s\": %s", path, strerror(errno));

@@ -81,56 +81,31 @@ split_lines(sst_vocab_table *table)
             table->vocab.longest = (uint32_t) len;
         from = next;
     }
+    if (table->vocab.longest > SST_MAX_PIECE)
+        return "a line of the vocabulary is longer than 402 bytes";
     table->bytes_len = kept;
     return NULL;
-}
-
-static uint32_t
-hash_piece(const char *piece, size_t len)
-{
-    uint32_t    hash = SST_VOCAB_HASH;
-
-    for (size_t i = 0; i < len; i++)
-        hash = sst_vocab_hash(hash, (unsigned char) piece[i]);
-    return hash;
-}
-
-/* The slot that holds a piece, or the empty one where it belongs. */
-static sst_vocab_slot *
-find_slot(const sst_vocab_table *table, const char *piece, size_t len)
-{
-    uint32_t    hash = hash_piece(piece, len);
-    uint32_t    at = hash & table->vocab.slot_mask;
-
-    for (; table->slots[at].id_plus_1; at = (at + 1) & table->vocab.slot_mask)
-    {
-        const uint32_t *span = &table->offsets[table->slots[at].id_plus_1 - 1];
-
-        if (span[1] - span[0] == len && memcmp(table->bytes + span[0], piece, len) == 0)
-            break;
-    }
-    return &table->slots[at];
 }
 
 static const char *
 fill_slots(sst_vocab_table *table)
 {
-    uint32_t    slots = 2;
+    uint32_t    slots = sst_vocab_slots(table->vocab.size);
 
-    while (slots < 2 * table->vocab.size)
-        slots *= 2;
-    table->vocab.slot_mask = slots - 1;
     table->slots = calloc(slots, sizeof(*table->slots));
     if (!table->slots)
         return "out of memory";
+    table->vocab.slots = table->slots;
+    table->vocab.slot_mask = slots - 1;
+    table->vocab.offsets = table->offsets;
+    table->vocab.bytes = table->bytes;
     for (uint32_t id = 0; id < table->vocab.size; id++)
     {
-        const char *piece = table->bytes + table->offsets[id];
-        size_t      len = table->offsets[id + 1] - table->offsets[id];
-        sst_vocab_slot *slot = find_slot(table, piece, len);
+        size_t      len;
+        const char *piece = sst_piece(&table->vocab, (int32_t) id, &len);
+        uint32_t    hash = sst_vocab_hash_piece(piece, len);
 
-        slot->hash = hash_piece(piece, len);
-        slot->id_plus_1 = id + 1;
+        table->slots[sst_vocab_probe(&table->vocab, hash, piece, len)] = (sst_vocab_slot) {hash, id + 1};
     }
     return NULL;
 }
@@ -153,7 +128,10 @@ find_specials(sst_vocab_table *table)
 
     for (size_t i = 0; i < sizeof(specials) / sizeof(specials[0]); i++)
     {
-        *specials[i].id = (int32_t) find_slot(table, specials[i].piece, strlen(specials[i].piece))->id_plus_1 - 1;
+        size_t      len = strlen(specials[i].piece);
+        uint32_t    at = sst_vocab_probe(&table->vocab, sst_vocab_hash_piece(specials[i].piece, len), specials[i].piece, len);
+
+        *specials[i].id = (int32_t) table->slots[at].id_plus_1 - 1;
         if (*specials[i].id < 0)
             return specials[i].problem;
     }
@@ -174,14 +152,13 @@ sst_vocab_table_make(char *lines, size_t len, sst_vocab_table *out)
         problem = fill_slots(out);
     if (!problem)
         problem = find_specials(out);
+    if (!problem && !sst_vocab_is_sane(&out->vocab, (uint32_t) out->bytes_len, NULL))
+        problem = "too many pieces of the vocabulary have the same hash";
     if (problem)
     {
         sst_vocab_table_free(out);
         return problem;
     }
-    out->vocab.slots = out->slots;
-    out->vocab.offsets = out->offsets;
-    out->vocab.bytes = out->bytes;
     return NULL;
 }
 

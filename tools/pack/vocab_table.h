@@ -6,12 +6,12 @@
 #ifndef VOCAB_TABLE_H
 #define VOCAB_TABLE_H
 
-#include "core/sst.h"
+#include "core/vocab.h"
 
 typedef struct sst_vocab_table
 {
     sst_vocab   vocab;          /* points into the three below */
-    sst_vocab_slot *slots;      /* [vocab.slot_mask + 1], at least 2V */
+    sst_vocab_slot *slots;      /* [vocab.slot_mask + 1] */
     uint32_t   *offsets;        /* [V + 1] */
     char       *bytes;          /* [bytes_len] */
     size_t      bytes_len;
