@@ -4,7 +4,7 @@ SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
 TEST_PROGRAMS = $(addprefix host/test/,unit bounds hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so)
 
-FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary packed safetensors config)
+FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
 FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
 TEST_OBJS = $(SANITIZED_CORE) $(TEST_PROGRAMS) host/test/support/map_model.o $(FUZZERS) $(FUZZ_OBJS)
 
