@@ -575,7 +575,7 @@ open_with(unsigned char *file, size_t size, size_t at, char byte)
 
     file[at] = (unsigned char) byte;
     header->header_hash = sst_hash64(header, offsetof(sst_packed_header, header_hash));
-    status = sst_model_open(&model, file, size);
+    status = sst_model_open(&model, file, size, NULL);
     *header = kept;
     return status;
 }
