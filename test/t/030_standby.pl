@@ -12,11 +12,14 @@ my $dir = server_dir();
 my $other = install_model(made_model($dir, 'other', '1,32,2,64,64,300,2'));
 my $primary = SstTest::Session->new(model => $other);
 
-# --- The primary: a stored column, an index by a score ---
+# --- The primary: stored columns, an index by a score ---
+
+# The built-in model by plain C takes its time, so it reads some of the rows.
+my $named = "CASE WHEN id % 10 = 0 THEN sst2_score(body, model => '$BUILTIN') END";
 
 $primary->query(qq{CREATE TABLE sst_test_reviews (id serial PRIMARY KEY, body text,
 	logits real[] GENERATED ALWAYS AS (sst2_logits(body)) STORED, label text GENERATED ALWAYS AS (sst2_label(body)) STORED,
-	named real GENERATED ALWAYS AS (sst2_score(body, model => '$BUILTIN')) STORED)});
+	named real GENERATED ALWAYS AS ($named) STORED)});
 $primary->query('CREATE INDEX sst_test_score ON sst_test_reviews (sst2_score(body))');
 
 sub write_reviews
@@ -42,11 +45,11 @@ ok($standby->query("DO \$\$ BEGIN FOR i IN 1..600 LOOP
 # --- The same answers ---
 
 my $stored = 'SELECT id, logits, label, named FROM sst_test_reviews ORDER BY id';
-my $live = "SELECT id, sst2_logits(body), sst2_label(body), sst2_score(body, model => '$BUILTIN') FROM sst_test_reviews ORDER BY id";
-my $named = "SELECT id, sst2_logits(body, '$other'), sst2_label(body, '$other'), sst2_score(body, '$BUILTIN') FROM sst_test_reviews ORDER BY id";
+my $live = "SELECT id, sst2_logits(body), sst2_label(body), $named FROM sst_test_reviews ORDER BY id";
+my $by_name = "SELECT id, sst2_logits(body, '$other'), sst2_label(body, '$other'), $named FROM sst_test_reviews ORDER BY id";
 my $answers = $primary->query($stored);
 is(scalar(split /\n/, $answers), 200, 'the primary has 200 rows');
-is($primary->query($named), $answers, 'of the two models');
+is($primary->query($by_name), $answers, 'of the two models');
 is($primary->query($live), $answers, 'live answers of the primary are the stored ones');
 is($standby->query($stored), $answers, 'the standby has them');
 {
