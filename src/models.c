@@ -112,6 +112,28 @@ make_model(const char *name)
     return m;
 }
 
+static void *
+copy(OpenModel *m, const void *bytes, size_t size)
+{
+    return memcpy(MemoryContextAlloc(m->context, Max(size, 1)), bytes, size);
+}
+
+/* What is read outside of the core, and has been checked, is kept where no change of the file reaches it. */
+static void
+keep_small_tables(OpenModel *m)
+{
+    sst_model  *model = &m->model;
+    const uint32_t labels = model->shape.labels;
+
+    model->name = MemoryContextStrdup(m->context, model->name);
+    model->notice = MemoryContextStrdup(m->context, model->notice);
+    model->fingerprint = MemoryContextStrdup(m->context, model->fingerprint);
+    model->label_bytes = copy(m, model->label_bytes, model->label_offsets[labels]);
+    model->label_offsets = copy(m, model->label_offsets, (labels + 1) * sizeof(uint32_t));
+    model->selftest_bytes = copy(m, model->selftest_bytes, model->selftest_offsets[model->selftests]);
+    model->selftest_offsets = copy(m, model->selftest_offsets, (model->selftests + 1) * sizeof(uint32_t));
+}
+
 static ModelProblem
 open_file(OpenModel *m)
 {
@@ -125,12 +147,13 @@ open_file(OpenModel *m)
     if (status == SST_OK)
         status = sst_model_verify(&m->model, &sst_interrupts);
     if (status != SST_OK)
-        return (ModelProblem) {sst_status_text(status)};
+        return (ModelProblem) {.text = sst_status_text(status)};
+    keep_small_tables(m);
     sst_mapping_check(&m->map);
     /* a path is the administrator's word for what lies there */
     if (!is_absolute_path(m->asked) && strcmp(m->asked, m->model.name) != 0)
-        return (ModelProblem) {psprintf("its file holds another model, \"%s\"", m->model.name)};
-    return (ModelProblem) {NULL};
+        return (ModelProblem) {.text = psprintf("its file holds another model, \"%s\"", m->model.name)};
+    return (ModelProblem) {.text = NULL};
 }
 
 OpenModel *
@@ -288,6 +311,7 @@ sst_models_check(OpenModel *m, sst_status status)
             break;
         default:
             m->map.lost = true;
-            report_problem(m, (ModelProblem) {sst_status_text(status)}, strcmp(m->asked, sst_setting_model()) != 0);
+            report_problem(m, (ModelProblem) {.text = sst_status_text(status)},
+                           strcmp(m->map.name, sst_setting_model_shown()) != 0);
     }
 }

@@ -46,7 +46,8 @@ is_placeholder(const struct config_generic *setting)
         *((const struct config_string *) setting)->variable != NULL;
 }
 
-static List *
+/* Not inlined, lest a compiler fears for its variables where the caller has PG_TRY. */
+static pg_noinline List *
 find_placeholders(void)
 {
     List       *found = NIL;

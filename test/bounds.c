@@ -174,6 +174,7 @@ lengthen(sst_vocab_table *table, char *line)
     table->bytes = realloc(table->bytes, ++table->bytes_len);
     table->bytes[table->bytes_len - 1] = 'a';
     table->vocab.bytes = table->bytes;
+    table->vocab.bytes_size = (uint32_t) table->bytes_len;
     *slot_of(table, line) = (sst_vocab_slot) {sst_vocab_hash_piece(line, strlen(line)), id_plus_1};
 }
 
@@ -286,6 +287,7 @@ test_full_table(void)
     table.vocab.slots = table.slots;
     table.vocab.offsets = table.offsets;
     table.vocab.bytes = table.bytes;
+    table.vocab.bytes_size = (uint32_t) table.bytes_len;
     ok(!is_sane(&table) && ticks >= SLOTS / 2 / 65536 && ticks < SLOTS / 65536,
        "2^22 slots, all but one taken, are refused by their first run");
     sst_vocab_table_free(&table);

@@ -71,6 +71,7 @@ view_tables(sst_model *model, const sst_packed_header *header, walker *w)
     vocab->bytes = next_part(w, header->vocab_bytes);
     vocab->slot_mask = header->vocab_slots - 1;
     vocab->size = shape->vocab;
+    vocab->bytes_size = header->vocab_bytes;
     vocab->longest = header->vocab_longest;
     vocab->pad = header->pad;
     vocab->unk = header->unk;

@@ -124,6 +124,7 @@ typedef struct sst_vocab
     const char *bytes;
     uint32_t    slot_mask;
     uint32_t    size;           /* V */
+    uint32_t    bytes_size;     /* of bytes: what slots and offsets say is never followed beyond, even if they have changed */
     uint32_t    longest;        /* bytes of the longest piece */
     int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
 } sst_vocab;

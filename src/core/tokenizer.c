@@ -392,6 +392,5 @@ sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_
 const char *
 sst_piece(const sst_vocab *vocab, int32_t id, size_t *len)
 {
-    *len = vocab->offsets[id + 1] - vocab->offsets[id];
-    return vocab->bytes + vocab->offsets[id];
+    return sst_vocab_piece(vocab, (uint32_t) id, len);
 }

@@ -29,20 +29,40 @@ sst_vocab_hash_piece(const char *piece, size_t len)
     return hash;
 }
 
-/* The slot of the piece bytes[0..len), which has that hash, or else the empty one where it would belong. */
+/*
+ * The bytes of piece id, *len of them. Somebody may write into a mapped file after it has been checked: an id or a span
+ * that leaves the table is an empty piece.
+ */
+static inline const char *
+sst_vocab_piece(const sst_vocab *vocab, uint32_t id, size_t *len)
+{
+    const volatile uint32_t *span = &vocab->offsets[id < vocab->size ? id : 0];
+    const uint32_t start = span[0],
+                end = span[1];
+    const bool  inside = id < vocab->size && start <= end && end <= vocab->bytes_size;
+
+    *len = inside ? end - start : 0;
+    return vocab->bytes + (inside ? start : 0);
+}
+
+/*
+ * The slot of the piece bytes[0..len), which has that hash, or else the empty one where it would belong. Looks at no more
+ * than SST_MAX_RUN + 1 slots, which is enough in a table that is sane.
+ */
 static inline uint32_t
 sst_vocab_probe(const sst_vocab *vocab, uint32_t hash, const void *bytes, size_t len)
 {
     uint32_t    at = hash & vocab->slot_mask;
 
-    for (; vocab->slots[at].id_plus_1; at = (at + 1) & vocab->slot_mask)
-    {
-        const uint32_t *span = &vocab->offsets[vocab->slots[at].id_plus_1 - 1];
+    for (int i = 0; i < SST_MAX_RUN && vocab->slots[at].id_plus_1; i++, at = (at + 1) & vocab->slot_mask)
+        if (vocab->slots[at].hash == hash)
+        {
+            size_t      its_len;
+            const char *its = sst_vocab_piece(vocab, vocab->slots[at].id_plus_1 - 1, &its_len);
 
-        if (vocab->slots[at].hash == hash && span[1] - span[0] == len
-            && memcmp(vocab->bytes + span[0], bytes, len) == 0)
-            break;
-    }
+            if (its_len == len && memcmp(its, bytes, len) == 0)
+                break;
+        }
     return at;
 }
 

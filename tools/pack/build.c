@@ -202,7 +202,7 @@ put_selftests(const sst_model *model)
 }
 
 static void
-fill_header(const source *src, const char *name, const char *notice, sst_packed_header *header)
+fill_header(const source *src, const char *name, sst_packed_header *header)
 {
     const sst_vocab *vocab = &src->table.vocab;
 
@@ -223,18 +223,18 @@ fill_header(const source *src, const char *name, const char *notice, sst_packed_
     header->selftest_bytes = put_strings(selftest_texts, SELFTESTS, NULL, NULL);
     header->arithmetic = SST_ARITHMETIC;
     strcpy(header->name, name);
-    strcpy(header->notice, notice);
+    strcpy(header->notice, src->notice);
     strcpy(header->fingerprint, src->fingerprint);
 }
 
 sst_packed_header *
-build_packed(source *src, const char *name, const char *notice)
+build_packed(source *src, const char *name)
 {
     sst_packed_header empty = {.magic = {0}};
     sst_packed_header *header;
     sst_model   model;
 
-    fill_header(src, name, notice, &empty);
+    fill_header(src, name, &empty);
     empty.file_size = sst_packed_view(&model, &empty);
     if (empty.file_size > SIZE_MAX)
         die("the packed file would have %llu bytes, more than this machine can address", (unsigned long long) empty.file_size);

@@ -11,6 +11,6 @@
  * The whole packed file, header->file_size bytes for the caller to free. name is the model's full name, notice is in
  * printable ASCII and fits the header.
  */
-extern sst_packed_header *build_packed(source *src, const char *name, const char *notice);
+extern sst_packed_header *build_packed(source *src, const char *name);
 
 #endif

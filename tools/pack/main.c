@@ -122,7 +122,7 @@ make_name(const source *src, const char *base, char name[SST_NAME_SIZE])
 /* ---- main ------------------------------------------------------------------------------------ */
 
 static void
-pack(source *src, const char *out, const char *base, const char *notice)
+pack(source *src, const char *out, const char *base)
 {
     char        name[SST_NAME_SIZE];
     char       *path;
@@ -132,7 +132,7 @@ pack(source *src, const char *out, const char *base, const char *notice)
     source_read(src);
     make_name(src, base, name);
     path = output_path(out, name);
-    header = build_packed(src, name, notice);
+    header = build_packed(src, name);
     written = output_write(path, header, header->file_size);
     printf("%s: %s, %s, %.1f MB, fingerprint %s%s\n", path, name, sst_precision_name(header->shape.precision),
            header->file_size / 1e6, header->fingerprint, written ? "" : ", already there");
@@ -151,9 +151,8 @@ main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    static source src;
-    const char *base = NULL,
-               *notice = "";
+    static source src = {.notice = ""};
+    const char *base = NULL;
     int         option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -166,7 +165,7 @@ main(int argc, char **argv)
                 base = valid_base(optarg);
                 break;
             case 't':
-                notice = valid_notice(optarg);
+                src.notice = valid_notice(optarg);
                 break;
             default:
                 usage(option == 'h' ? stdout : stderr);
@@ -178,6 +177,6 @@ main(int argc, char **argv)
         return 2;
     }
     src.dir = argv[optind];
-    pack(&src, argv[optind + 1], base, notice);
+    pack(&src, argv[optind + 1], base);
     return 0;
 }

@@ -99,6 +99,7 @@ fill_slots(sst_vocab_table *table)
     table->vocab.slot_mask = slots - 1;
     table->vocab.offsets = table->offsets;
     table->vocab.bytes = table->bytes;
+    table->vocab.bytes_size = (uint32_t) table->bytes_len;
     for (uint32_t id = 0; id < table->vocab.size; id++)
     {
         size_t      len;
