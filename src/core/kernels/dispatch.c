@@ -67,6 +67,17 @@ detect(void)
 }
 #endif
 
+/* Asked once a process: in a virtual machine CPUID takes the hypervisor's time. */
+static sst_isa
+best_family(void)
+{
+    static sst_isa best = SST_ISA_BEST; /* not yet known */
+
+    if (best == SST_ISA_BEST)
+        best = detect();
+    return best;
+}
+
 /* The families of this architecture, each better than the one before. */
 static const sst_kernels *const families[] = {
     &sst_kernels_c,
@@ -84,7 +95,7 @@ const sst_kernels *
 sst_kernels_get(sst_isa limit)
 {
     const sst_kernels *kernels = families[0];
-    const sst_isa best = detect();
+    const sst_isa best = best_family();
 
     for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++)
     {
