@@ -48,16 +48,67 @@ BEGIN
     PERFORM set_config('distilsst.batch_size', '32', true);
 END $$;
 
+-- A plan, but for the name of the server's model and what differs between PostgreSQL's versions.
+CREATE FUNCTION plan_of(statement text, options text DEFAULT '') RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE format('EXPLAIN (COSTS OFF%s) %s', ', ' || nullif(options, ''), statement) LOOP
+        IF line !~ '^ *(Model: [^'', ]*$|Window:)' THEN RETURN NEXT replace(line, 'review.', ''); END IF;
+    END LOOP;
+END $$;
+
 -- what plans look like
-EXPLAIN (COSTS OFF) SELECT id, sst2_label(body), sst2_score(body) FROM review;
-EXPLAIN (COSTS OFF, VERBOSE) SELECT id, sst2_label(body) FROM review WHERE id < 50 AND sst2_score(body) > 0.5;
-EXPLAIN (COSTS OFF) SELECT avg(sst2_score(body)), count(*) FILTER (WHERE sst2_label(title) = 'POSITIVE') FROM review;
-EXPLAIN (COSTS OFF) UPDATE review SET kind = sst2_label(body) WHERE sst2_label(title) = 'NEGATIVE';
-EXPLAIN (COSTS OFF) SELECT sst2_label(body) FROM part;
+SELECT plan_of($$ SELECT id, sst2_label(body), sst2_score(body) FROM review $$);
+SELECT plan_of($$ SELECT id, sst2_label(body) FROM review WHERE id < 50 AND sst2_score(body) > 0.5 $$, 'VERBOSE');
+SELECT plan_of($$ SELECT avg(sst2_score(body)), count(*) FILTER (WHERE sst2_label(title) = 'POSITIVE') FROM review $$);
+SELECT plan_of($$ UPDATE review SET kind = sst2_label(body) WHERE sst2_label(title) = 'NEGATIVE' $$);
+SELECT plan_of($$ SELECT sst2_label(body) FROM part $$);
 -- LIMIT goes below, where it saves work and lets Sort keep few rows
-EXPLAIN (COSTS OFF) SELECT id, sst2_label(body) FROM review ORDER BY title LIMIT 5;
+SELECT plan_of($$ SELECT id, sst2_label(body) FROM review ORDER BY title LIMIT 5 $$);
 -- a filter that may not be needed is asked only of the rows that passed the one before
-EXPLAIN (COSTS OFF) SELECT id FROM review WHERE sst2_score(body) > 0.5 AND sst2_score(title) > 0.5;
+SELECT plan_of($$ SELECT id FROM review WHERE sst2_score(body) > 0.5 AND sst2_score(title) > 0.5 $$);
+
+-- where calls may stand
+SELECT place, (SELECT count(*) FROM plan_of(statement) line WHERE line ~ 'SstBatch') AS nodes FROM (VALUES
+    ('select list', $$ SELECT sst2_label(body) FROM review $$),
+    ('WHERE', $$ SELECT id FROM review WHERE sst2_label(body) = 'POSITIVE' $$),
+    ('GROUP BY', $$ SELECT sst2_label(body) AS label, count(*) FROM review GROUP BY label $$),
+    ('HAVING', $$ SELECT kind FROM review GROUP BY kind HAVING avg(sst2_score(body)) > 0.5 $$),
+    ('HAVING over a group', $$ SELECT kind FROM review GROUP BY kind HAVING sst2_score(kind) > 0.5 $$),
+    ('ORDER BY with LIMIT', $$ SELECT id FROM review ORDER BY sst2_score(body) LIMIT 5 $$),
+    ('arguments of aggregates', $$ SELECT kind, avg(sst2_score(body)) FROM review GROUP BY kind $$),
+    ('over partitions', $$ SELECT avg(sst2_score(body)) FROM part $$),
+    ('CREATE TABLE AS', $$ CREATE TABLE made AS SELECT sst2_label(body) FROM review $$),
+    ('INSERT', $$ INSERT INTO reply SELECT id, sst2_label(body) FROM review $$),
+    ('UPDATE', $$ UPDATE review SET title = sst2_label(body) $$),
+    ('DELETE', $$ DELETE FROM review WHERE sst2_label(body) = 'NEGATIVE' $$),
+    ('a named model', $$ SELECT sst2_label(body, 'a-12345678') FROM review $$)) v (place, statement);
+
+-- a text that is needed in several places is classified once: key and argument of an aggregate, ORDER BY and select list
+SELECT plan_of($$ SELECT sst2_label(body), count(*), avg(sst2_score(body)) FROM review GROUP BY 1 $$, 'VERBOSE');
+SELECT plan_of($$ SELECT id, sst2_label(body) FROM review ORDER BY sst2_score(body) LIMIT 5 $$, 'VERBOSE');
+SELECT plan_of($$ SELECT kind, title, avg((sst2_label(body) = 'POSITIVE')::int) FROM review GROUP BY ROLLUP (kind, title) $$);
+SELECT plan_of($$ SELECT sst2_label(body), lag(sst2_label(body)) OVER (ORDER BY title) FROM review $$);
+-- calls that name a model, and one of the same text that names none
+SELECT plan_of($$ SELECT sst2_label(body, 'a-12345678'), sst2_score(body, 'a-12345678'), sst2_label(title, kind) FROM review $$);
+SELECT line FROM plan_of($$ SELECT sst2_label(body), sst2_label(body, 'a-12345678') FROM review $$) line WHERE line ~ 'Text:';
+-- the calls' cost is SstBatch's
+CREATE FUNCTION costs(statement text) RETURNS TABLE (node text, cost bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN ' || statement LOOP
+        node := substring(line, '^[ >-]*(\w[\w ]*)');
+        cost := substring(line, '\.\.(\d+)');
+        IF cost IS NOT NULL THEN RETURN NEXT; END IF;
+    END LOOP;
+END $$;
+SELECT * FROM costs('SELECT id, sst2_label(body) FROM review');
+SELECT * FROM costs('SELECT id FROM review WHERE sst2_score(body) > 0.5');
+SELECT * FROM costs('SELECT avg(sst2_score(body)) FROM review');
+SELECT * FROM costs('SELECT sst2_label(body) FROM review ORDER BY title LIMIT 3');
+DROP FUNCTION costs;
 
 -- what happened
 CREATE FUNCTION explain_analyze(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -86,6 +137,7 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT sst2_label(body), count(*) FROM review GROUP BY 1 ORDER BY 1'),
     ('SELECT id FROM review ORDER BY sst2_score(body), id'),
     ('SELECT id, sst2_label(body) FROM review ORDER BY title, id LIMIT 7 OFFSET 3'),
+    ('SELECT length(body) + (random() * 0)::int, kind, sst2_label(title), id FROM review ORDER BY kind DESC, id LIMIT 7'),
     ('SELECT id, sst2_label(body) FROM review ORDER BY id FETCH FIRST 7 ROWS WITH TIES'),
     ('SELECT sst2_label(body), row_number() OVER (ORDER BY id), lag(sst2_label(body)) OVER (ORDER BY id) FROM review'),
     ('SELECT id, sst2_label(body), (SELECT count(*) FROM reply WHERE review = id) FROM review'),
@@ -132,6 +184,7 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT string_agg(sst2_label(body), '','' ORDER BY id), count(DISTINCT sst2_score(body)) FROM review'),
     ('SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY sst2_score(body)) FROM review'),
     ('SELECT kind, title, avg(sst2_score(body)) FROM review GROUP BY CUBE (kind, title) ORDER BY 1, 2'),
+    ('SELECT title, sst2_label(title), min(sst2_label(title)) FROM review GROUP BY ROLLUP (title) ORDER BY title'),
     ('SELECT kind FROM review GROUP BY kind HAVING avg(sst2_score(body)) > 0.4 ORDER BY kind'),
     ('SELECT count(*) FILTER (WHERE id > 30 AND sst2_label(body) = ''POSITIVE'') FROM review')
 ) v (statement);
@@ -199,8 +252,8 @@ SELECT id FROM review WHERE id = 5 AND sst2_label((1 / (id - 4))::text) <> '' AN
 CREATE SEQUENCE counter;
 SELECT count(*) FROM (SELECT nextval('counter'), sst2_label(body) FROM review LIMIT 5 OFFSET 2) s;
 SELECT nextval('counter');
-EXPLAIN (COSTS OFF) SELECT sst2_label(body || nextval('counter')) FROM review;
-EXPLAIN (COSTS OFF) SELECT sst2_label(body) FROM review WHERE nextval('counter') > 0;
+SELECT plan_of($$ SELECT sst2_label(body || nextval('counter')) FROM review $$);
+SELECT plan_of($$ SELECT sst2_label(body) FROM review WHERE nextval('counter') > 0 $$);
 
 -- the right to EXECUTE is asked for
 CREATE ROLE regress_distilsst_reader;
@@ -219,7 +272,7 @@ CREATE FUNCTION leak(text) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS
 ALTER TABLE review ENABLE ROW LEVEL SECURITY;
 CREATE POLICY permitted ON review USING (sst2_score(body) > 0.5 AND id < 7);
 SET ROLE regress_distilsst_reader;
-EXPLAIN (COSTS OFF) SELECT id FROM review WHERE leak(body);
+SELECT plan_of($$ SELECT id FROM review WHERE leak(body) $$);
 SELECT id, sst2_label(body) FROM review WHERE leak(body);
 RESET ROLE;
 ALTER TABLE review DISABLE ROW LEVEL SECURITY;
@@ -237,20 +290,64 @@ ALTER EXTENSION distilsst SET SCHEMA elsewhere;
 SELECT (compare('SELECT elsewhere.sst2_label(body) FROM review')).*;
 ALTER EXTENSION distilsst SET SCHEMA public;
 
--- cursors: what goes back, or may be updated through, is not batched
+-- cursors go back, and serve WHERE CURRENT OF, as they do without
+CREATE FUNCTION cursor_tour(options text, query text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    result text[] := '{}';
+    move text;
+    r record;
+BEGIN
+    EXECUTE format('DECLARE tour %s CURSOR FOR %s', options, query);
+    FOREACH move IN ARRAY '{NEXT,FORWARD 5,PRIOR,LAST,NEXT,PRIOR,BACKWARD 3,ABSOLUTE 9,RELATIVE -4,FIRST,PRIOR,NEXT,ABSOLUTE -2,
+                            FORWARD ALL,BACKWARD 4,FORWARD 2,BACKWARD ALL,FORWARD 33,BACKWARD 33,RELATIVE 20}'::text[] LOOP
+        BEGIN
+            FOR r IN EXECUTE 'FETCH ' || move || ' FROM tour' LOOP result := result || (move || ': ' || r); END LOOP;
+            EXECUTE 'UPDATE review SET title = title WHERE CURRENT OF tour RETURNING id' INTO r;
+            result := result || ('current: ' || r);
+        EXCEPTION WHEN others THEN
+            result := result || (move || ': ' || sqlerrm);
+        END;
+    END LOOP;
+    RAISE EXCEPTION 'undo';
+EXCEPTION WHEN raise_exception THEN
+    RETURN result;
+END $$;
+CREATE FUNCTION compare_tours(options text, query text, OUT nodes int, OUT rows int, OUT same bool) LANGUAGE plpgsql AS $$
+DECLARE
+    batched text[] := cursor_tour(options, query);
+BEGIN
+    SELECT count(*) FROM plan_of(format('DECLARE tour %s CURSOR FOR %s', options, query)) line WHERE line ~ 'SstBatch' INTO nodes;
+    rows := cardinality(batched);
+    PERFORM set_config('distilsst.batch_size', '1', true);
+    same := batched = cursor_tour(options, query);
+    PERFORM set_config('distilsst.batch_size', '32', true);
+END $$;
+SELECT query, options, (compare_tours(options, query)).* FROM (VALUES
+    ('SELECT id, sst2_label(body) FROM review'),
+    ('SELECT id, sst2_label(body) FROM review WHERE id > 5 AND sst2_score(body) > 0.4 AND sst2_score(title) > 0.4'),
+    ('SELECT id, sst2_label(body) FROM review ORDER BY title, id LIMIT 40'),
+    ('SELECT id, sst2_label(body) FROM review LIMIT 40'),
+    ('SELECT id, sst2_label(body) FROM (SELECT * FROM review LIMIT 40) s'),
+    ('SELECT id, sst2_label(body) FROM review WHERE sst2_score(body) > 0.4 FOR UPDATE'),
+    ('SELECT r.id, sst2_label(p.body) FROM review r JOIN reply p ON p.review = r.id ORDER BY r.id')
+) q (query), (VALUES ('NO SCROLL'), (''), ('INSENSITIVE'), ('SCROLL')) o (options) WHERE query !~ 'FOR UPDATE' OR options !~ '^(INS|SCR)';
+-- partitions have a scan each; below a LIMIT of its own SstBatch cannot stand for them
 BEGIN;
-DECLARE plain CURSOR FOR SELECT id, sst2_label(body) FROM review ORDER BY id;
-FETCH 3 FROM plain;
-FETCH PRIOR FROM plain;
-DECLARE updatable CURSOR FOR SELECT id, sst2_label(body) FROM review;
-FETCH 2 FROM updatable;
-UPDATE review SET title = 'seen' WHERE CURRENT OF updatable RETURNING id;
-DECLARE batched INSENSITIVE CURSOR FOR SELECT id, sst2_label(body) FROM review WHERE id > 2;
-FETCH 3 FROM batched;
-DECLARE locking CURSOR FOR SELECT id, sst2_label(body) FROM review WHERE id > 2 FOR UPDATE;
-FETCH 3 FROM locking;
-UPDATE review SET title = 'seen' WHERE CURRENT OF locking RETURNING id;
+DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM part;
+MOVE 25 FROM c;
+UPDATE part SET body = 'here' WHERE CURRENT OF c RETURNING id, tableoid::regclass;
+DECLARE d CURSOR FOR SELECT id, sst2_label(body) FROM (SELECT * FROM part LIMIT 30) s;
+MOVE 25 FROM d;
+UPDATE part SET body = 'here' WHERE CURRENT OF d RETURNING id, tableoid::regclass;
 ROLLBACK;
+-- row locks below are taken for the rows that are given out, and so a cursor finds the last of them
+BEGIN;
+DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM (SELECT * FROM review ORDER BY id FOR UPDATE) s;
+MOVE 3 FROM c;
+UPDATE review SET title = 'here' WHERE CURRENT OF c RETURNING id;
+SELECT count(*) FROM review WHERE xmax <> 0;
+ROLLBACK;
+DROP FUNCTION cursor_tour, compare_tours;
 
 -- a kept plan follows batch_size
 PREPARE labels (int) AS SELECT count(sst2_label(body)) FROM review WHERE id < $1;
@@ -268,7 +365,7 @@ SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 1;
 SET min_parallel_table_scan_size = 0;
 SET max_parallel_workers_per_gather = 2;
-EXPLAIN (COSTS OFF) SELECT count(*) FROM review WHERE sst2_label(body) = 'POSITIVE';
+SELECT plan_of($$ SELECT count(*) FROM review WHERE sst2_label(body) = 'POSITIVE' $$);
 SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT count(*) FROM review WHERE sst2_label(body) = ''POSITIVE'''),
     ('SELECT kind, count(*) FILTER (WHERE sst2_label(body) = ''POSITIVE'') FROM review GROUP BY kind ORDER BY kind'),
@@ -279,7 +376,7 @@ SET parallel_leader_participation = off;
 SELECT line FROM explain_analyze($$ SELECT max(sst2_score(body)) FROM review $$) line WHERE line ~ 'Texts Classified';
 
 DROP TABLE review, reply, part;
-DROP FUNCTION rows_of, compare, explain_analyze, leak;
+DROP FUNCTION rows_of, compare, plan_of, explain_analyze, leak;
 DROP SEQUENCE counter;
 DROP SCHEMA elsewhere;
 DROP ROLE regress_distilsst_reader;

@@ -38,5 +38,6 @@ DROP TABLE review;
 
 -- cheap filters run first
 CREATE TABLE review (id int, body text);
+SET distilsst.batch_size = 1;       -- SstBatch would name the server's model
 EXPLAIN (COSTS OFF) SELECT * FROM review WHERE sst2_label(body) = 'POSITIVE' AND id = 1 AND length(body) > 3;
 DROP TABLE review;

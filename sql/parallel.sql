@@ -2,6 +2,7 @@
 SET client_min_messages = warning;  -- no word on the model that ships
 SELECT sst2_token_count('load the library');
 SET max_parallel_workers_per_gather = 2;
+SET distilsst.batch_size = 1;       -- SstBatch would name the server's model
 
 -- 20,000 reviews of the length of film reviews: 27 MB. None is classified here.
 CREATE TABLE parallel_reviews (id int, review text);

@@ -19,7 +19,7 @@ static void
 define_settings(void)
 {
     sst_classifier_init();
-    batch_define_settings();
+    sst_batch_define_settings();
 }
 
 void
@@ -27,5 +27,5 @@ _PG_init(void)
 {
     sst_settings_define(define_settings);
     MarkGUCPrefixReserved("distilsst");
-    batch_init();
+    sst_batch_init();
 }

@@ -3,63 +3,110 @@
  *
  * Batches grow: 1 row, 2, 4 ... up to distilsst.batch_size, so that who wants few rows does not pay for many; and they end
  * when their texts look like enough tokens, or their rows fill work_mem.
+ *
+ * Cursors can do what they could without the node. It goes backward row by row, where its child can; and it shows the
+ * relation and the ctid of a row that comes straight from a scan, for WHERE CURRENT OF.
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
 #include "access/parallel.h"
+#include "access/relscan.h"
+#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
 #include "utils/ruleutils.h"
 
 #include "batch.h"
 #include "../compat.h"
+#include "../settings.h"
 
 #define TEXT_TOKENS 512         /* of a text at most, as guessed */
 #define TOKEN_BYTES 4           /* of English */
 
+/* What plans name. */
+static const BatchFunction functions[] = {
+    {"sst2_label", TEXTOID, sst_answer_label},
+    {"sst2_score", FLOAT4OID, sst_answer_score},
+    {"sst2_logits", FLOAT4ARRAYOID, sst_answer_logits},
+    {"sst2_classify", RECORDOID, sst_answer_row}
+};
+
 /* A call: a column of the widened row. */
-typedef struct batch_call
+typedef struct BatchCall
 {
     int         text;           /* which of the row's texts it classifies */
     SstAnswerDatum make;
     TupleDesc   row;            /* of sst2_classify */
-} batch_call;
+} BatchCall;
+
+/* A text of a row. */
+typedef struct BatchText
+{
+    Datum       text;
+    const char *model;          /* by name; NULL: the server's */
+    bool        waits;          /* for its answer; a NULL does not */
+} BatchText;
 
 /* What each worker has classified. */
-typedef struct shared_usage
+typedef struct SharedUsage
 {
     int         workers;
     ClassifierUsage worker[FLEXIBLE_ARRAY_MEMBER];
-} shared_usage;
+} SharedUsage;
 
 typedef struct BatchState
 {
     CustomScanState css;        /* its scan tuple is the widened row */
     int         width;          /* W, columns of the widened row */
     int         calls;          /* of them */
-    batch_call *call;           /* [calls] */
+    BatchCall  *call;           /* [calls] */
     int         texts;          /* X, classified in each row */
-    List       *text_exprs;     /* [X] over the widened row */
-    ExprState **text;           /* [X] */
+    List       *arguments;      /* [X] over the widened row: (text) or (text, model) */
+    List       *argument_states;    /* [X] */
+    ScanState  *scan;           /* whose ctid the child's row has, or NULL */
 
     MemoryContext context;      /* of the batch */
     TupleTableSlot *child_slot; /* a copied row of the child */
     Datum      *values;         /* [rows][W] */
     bool       *nulls;          /* [rows][W] */
-    NullableDatum *text_value;  /* [rows][X] */
+    ItemPointerData *ctid;      /* [rows] */
+    BatchText  *text;           /* [rows][X] */
     int         want;           /* rows of the next batch at most */
     int         rows;           /* in the batch */
     int         next;           /* to be given out */
     bool        finished;       /* the child has no more */
-    ClassifierUsage own_usage;    /* and, when they are done, of the workers */
-    ClassifierUsage *usage;       /* where this process counts */
-    shared_usage *shared;       /* the leader's, while there are workers */
+    bool        told;           /* and so we have said */
+    ClassifierUsage own_usage;  /* and, when they are done, of the workers */
+    ClassifierUsage *usage;     /* where this process counts */
+    SharedUsage *shared;        /* the leader's, while there are workers */
 } BatchState;
 
 static const CustomExecMethods batch_exec_methods;
+
+const BatchFunction *
+sst_batch_function(const char *symbol)
+{
+    for (size_t i = 0; i < lengthof(functions); i++)
+        if (strcmp(functions[i].symbol, symbol) == 0)
+            return &functions[i];
+    return NULL;
+}
+
+int
+sst_batch_position(List *list, void *expression)
+{
+    ListCell   *lc;
+
+    foreach(lc, list)
+        if (equal(lfirst(lc), expression))
+            return foreach_current_index(lc) + 1;
+    return 0;
+}
 
 /* ---- reading ahead --------------------------------------------------------------------------- */
 
@@ -73,6 +120,11 @@ show_row(BatchState *b, int i)
     memcpy(slot->tts_values, b->values + (size_t) i * b->width, b->width * sizeof(Datum));
     memcpy(slot->tts_isnull, b->nulls + (size_t) i * b->width, b->width * sizeof(bool));
     ExecStoreVirtualTuple(slot);
+    if (b->scan)
+    {
+        slot->tts_tid = b->ctid[i];
+        slot->tts_tableOid = RelationGetRelid(b->scan->ss_currentRelation);
+    }
     b->css.ss.ps.ps_ExprContext->ecxt_scantuple = slot;
 }
 
@@ -90,15 +142,35 @@ copy_row(BatchState *b, TupleTableSlot *row)
     memset(nulls, true, b->calls * sizeof(bool));
     memcpy(values + b->calls, b->child_slot->tts_values, columns * sizeof(Datum));
     memcpy(nulls + b->calls, b->child_slot->tts_isnull, columns * sizeof(bool));
+    if (b->scan && IsA(b->scan, IndexOnlyScanState))
+        b->ctid[b->rows] = ((IndexOnlyScanState *) b->scan)->ioss_ScanDesc->xs_heaptid;
+    else if (b->scan)
+        b->ctid[b->rows] = b->scan->ss_ScanTupleSlot->tts_tid;
+}
+
+/* Evaluate the arguments (text) or (text, model) over the row that is shown. */
+static BatchText
+evaluate_text(BatchState *b, List *arguments)
+{
+    ExprContext *econtext = b->css.ss.ps.ps_ExprContext;
+    const bool  named = list_length(arguments) == 2;
+    bool        no_text,
+                no_model = false;
+    Datum       value = ExecEvalExpr((ExprState *) linitial(arguments), econtext, &no_text);
+    Datum       model = named ? ExecEvalExpr((ExprState *) lsecond(arguments), econtext, &no_model) : (Datum) 0;
+
+    if (no_text || no_model)
+        return (BatchText) {.waits = false};
+    return (BatchText) {.text = value, .model = named ? TextDatumGetCString(model) : NULL, .waits = true};
 }
 
 /* How many tokens a text may have: only the length of batches depends on it. */
 static int64
-guess_tokens(NullableDatum text)
+guess_tokens(const BatchText *text)
 {
-    if (text.isnull)
+    if (!text->waits)
         return 0;
-    return Min(toast_raw_datum_size(text.value) / TOKEN_BYTES, TEXT_TOKENS);
+    return Min(toast_raw_datum_size(text->text) / TOKEN_BYTES, TEXT_TOKENS);
 }
 
 /* Add a row of the child to the batch and evaluate its texts; returns how many tokens they may have. */
@@ -106,32 +178,31 @@ static int64
 add_row(BatchState *b, TupleTableSlot *row)
 {
     MemoryContext old = MemoryContextSwitchTo(b->context);
+    BatchText  *text = b->text + (size_t) b->rows * b->texts;
     int64       tokens = 0;
+    ListCell   *lc;
 
     copy_row(b, row);
-    show_row(b, b->rows);
-    for (int x = 0; x < b->texts; x++)
+    show_row(b, b->rows++);
+    foreach(lc, b->argument_states)
     {
-        NullableDatum *text = &b->text_value[b->rows * b->texts + x];
-
-        text->value = ExecEvalExpr(b->text[x], b->css.ss.ps.ps_ExprContext, &text->isnull);
-        tokens += guess_tokens(*text);
+        *text = evaluate_text(b, lfirst(lc));
+        tokens += guess_tokens(text++);
     }
-    b->rows++;
     MemoryContextSwitchTo(old);
     return tokens;
 }
 
 static void
-read_rows(BatchState *b)
+read_rows(BatchState *b, int want)
 {
-    int         want = Min(b->want, sst_batch_size);
     int64       tokens = 0;
 
     MemoryContextReset(b->context);
     b->values = MemoryContextAlloc(b->context, (Size) want * b->width * sizeof(Datum));
     b->nulls = MemoryContextAlloc(b->context, (Size) want * b->width * sizeof(bool));
-    b->text_value = MemoryContextAlloc(b->context, (Size) want * b->texts * sizeof(NullableDatum));
+    b->ctid = MemoryContextAlloc(b->context, want * sizeof(ItemPointerData));
+    b->text = MemoryContextAlloc(b->context, (Size) want * b->texts * sizeof(BatchText));
     b->rows = b->next = 0;
     do
     {
@@ -143,18 +214,23 @@ read_rows(BatchState *b)
         tokens += add_row(b, row);
     } while (b->rows < want && tokens < SST_QUEUE_TOKENS &&
              MemoryContextMemAllocated(b->context, false) < (Size) work_mem * 1024);
-    b->want = want * 2;
 }
 
 /* ---- classifying ----------------------------------------------------------------------------- */
 
-/* The answers to the batch's texts [rows][X]; undefined for NULLs. Nothing else may be classified meanwhile. */
-static SstAnswer *
-classify_texts(BatchState *b)
+static bool
+same_model(const char *a, const char *b)
 {
-    int         count = b->rows * b->texts;
-    Classifier *c = sst_classifier_for(NULL);
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* The answers [rows][X] to those texts that wait for this model. */
+static SstAnswer *
+classify_texts(BatchState *b, const char *name)
+{
+    Classifier *c = sst_classifier_for(name);
     const sst_model *model = sst_classifier_model(c);
+    int         count = b->rows * b->texts;
     float      *logits = palloc((Size) count * model->shape.labels * sizeof(float));
     SstAnswer  *answers = palloc(count * sizeof(SstAnswer));
     ClassifierUsage before = sst_classifier_usage;
@@ -163,45 +239,46 @@ classify_texts(BatchState *b)
     {
         float      *its_logits = logits + (Size) i * model->shape.labels;
 
+        if (!b->text[i].waits || !same_model(b->text[i].model, name))
+            continue;
         answers[i] = (SstAnswer) {.model = model, .logits = its_logits};
-        if (!b->text_value[i].isnull)
-            answers[i].reading = sst_classifier_add_text(c, b->text_value[i].value, its_logits);
+        answers[i].reading = sst_classifier_add_text(c, b->text[i].text, its_logits);
     }
     sst_classifier_flush(c);
     sst_classifier_add_usage(b->usage, &sst_classifier_usage, &before);
     return answers;
 }
 
-/* Fill the calls of the batch's rows. The answers' model may go when the next row is read, so all at once. */
+/* Fill the calls whose texts wait for this model. It may be closed when another is opened, so all at once. */
 static void
-classify_rows(BatchState *b)
+answer_calls(BatchState *b, const char *name)
 {
-    MemoryContext old = MemoryContextSwitchTo(b->context);
-    const SstAnswer *answers = classify_texts(b);
+    SstAnswer  *answers = classify_texts(b, name);
 
     for (int i = 0; i < b->rows; i++)
         for (int c = 0; c < b->calls; c++)
         {
             int         text = i * b->texts + b->call[c].text;
-            SstAnswer   answer = answers[text];
 
-            if (b->text_value[text].isnull)
+            if (!b->text[text].waits || !same_model(b->text[text].model, name))
                 continue;
-            answer.row = b->call[c].row;
-            b->values[(Size) i * b->width + c] = b->call[c].make(&answer);
+            answers[text].row = b->call[c].row;
+            b->values[(Size) i * b->width + c] = b->call[c].make(&answers[text]);
             b->nulls[(Size) i * b->width + c] = false;
         }
-    MemoryContextSwitchTo(old);
+    for (int i = 0; i < b->rows * b->texts; i++)
+        b->text[i].waits &= !same_model(b->text[i].model, name);
 }
 
-/* As a strict function, the model is not asked for where there are only NULLs. */
-static bool
-has_texts(const BatchState *b)
+static void
+classify_rows(BatchState *b)
 {
+    MemoryContext old = MemoryContextSwitchTo(b->context);
+
     for (int i = 0; i < b->rows * b->texts; i++)
-        if (!b->text_value[i].isnull)
-            return true;
-    return false;
+        if (b->text[i].waits)
+            answer_calls(b, b->text[i].model);
+    MemoryContextSwitchTo(old);
 }
 
 /* ---- the node's methods ---------------------------------------------------------------------- */
@@ -216,16 +293,47 @@ create_batch_state(CustomScan *plan)
     return (Node *) b;
 }
 
-static void
-begin_call(BatchState *b, FuncExpr *call)
+/* The scan of a relation that gives a node's current row, where WHERE CURRENT OF would find it below such nodes; or NULL. */
+static ScanState *
+scan_of_row(PlanState *node)
 {
-    batch_call *c = &b->call[b->calls++];
+    switch (nodeTag(node))
+    {
+        case T_SeqScanState: case T_SampleScanState: case T_IndexScanState: case T_IndexOnlyScanState: case T_BitmapHeapScanState:
+        case T_TidScanState:
+#if PG_VERSION_NUM >= 140000
+        case T_TidRangeScanState:
+#endif
+            return (ScanState *) node;
+        case T_CustomScanState:
+            return ((ScanState *) node)->ss_currentRelation ? (ScanState *) node : NULL;
+        case T_ResultState: case T_LimitState:
+            return outerPlanState(node) ? scan_of_row(outerPlanState(node)) : NULL;
+        case T_SubqueryScanState:
+            return scan_of_row(((SubqueryScanState *) node)->subplan);
+        default:
+            return NULL;
+    }
+}
 
+static void
+begin_call(BatchState *b, FuncExpr *call, const char *symbol)
+{
+    BatchCall  *c = &b->call[b->calls++];
+    const BatchFunction *function = sst_batch_function(symbol);
+
+    if (function == NULL)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_FUNCTION),
+                 errmsg("function \"%s\" of a plan is not in this version of distilsst", symbol)));
     /* checks the privilege to EXECUTE, as where the call stood */
     ExecInitExpr((Expr *) call, NULL);
-    c->make = batch_function(call->funcid)->make;
-    c->text = batch_position(&b->text_exprs, linitial(call->args)) - 1;
-    if (get_expr_result_type((Node *) call, NULL, &c->row) == TYPEFUNC_COMPOSITE)
+    c->make = function->make;
+    b->arguments = list_append_unique(b->arguments, call->args);
+    c->text = sst_batch_position(b->arguments, call->args) - 1;
+    if (function->result == RECORDOID && get_expr_result_type((Node *) call, NULL, &c->row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    if (c->row)
         BlessTupleDesc(c->row);
 }
 
@@ -238,22 +346,56 @@ begin_batch(CustomScanState *css, EState *estate, int eflags)
 
     outerPlanState(b) = ExecInitNode(outerPlan(plan), estate, eflags);
     b->child_slot = ExecInitExtraTupleSlot(estate, ExecGetResultType(outerPlanState(b)), &TTSOpsMinimalTuple);
+    b->scan = scan_of_row(outerPlanState(b));
+    css->ss.ss_currentRelation = b->scan ? b->scan->ss_currentRelation : NULL;
     b->context = AllocSetContextCreate(CurrentMemoryContext, "SstBatch", ALLOCSET_DEFAULT_SIZES);
     b->usage = &b->own_usage;
     b->want = 1;
     b->width = list_length(plan->custom_scan_tlist);
-    b->call = palloc(b->width * sizeof(batch_call));
-    foreach(lc, plan->custom_scan_tlist)
-    {
-        Expr       *column = lfirst_node(TargetEntry, lc)->expr;
+    b->call = palloc0(list_length(plan->custom_private) * sizeof(BatchCall));
+    foreach(lc, plan->custom_private)
+        begin_call(b, (FuncExpr *) list_nth_node(TargetEntry, plan->custom_scan_tlist, b->calls)->expr, strVal(lfirst(lc)));
+    Assert(b->width - b->calls == b->child_slot->tts_tupleDescriptor->natts);
+    b->texts = list_length(b->arguments);
+    foreach(lc, b->arguments)
+        b->argument_states = lappend(b->argument_states, ExecInitExprList(lfirst(lc), &css->ss.ps));
+}
 
-        if (IsA(column, FuncExpr))
-            begin_call(b, (FuncExpr *) column);
+/* Forget the rows that have been read ahead. */
+static void
+forget_rows(BatchState *b)
+{
+    ExecClearTuple(b->css.ss.ss_ScanTupleSlot);
+    b->rows = b->next = 0;
+    b->want = 1;
+    b->finished = b->told = false;
+}
+
+/* Read the next rows. */
+static void
+fetch_forward(BatchState *b)
+{
+    if (b->finished)
+    {
+        b->rows = b->next = 0;
+        return;
     }
-    b->texts = list_length(b->text_exprs);
-    b->text = palloc(b->texts * sizeof(ExprState *));
-    foreach(lc, b->text_exprs)
-        b->text[foreach_current_index(lc)] = ExecInitExpr(lfirst(lc), &css->ss.ps);
+    b->want = Min(b->want, sst_batch_size);
+    read_rows(b, b->want);
+    b->want *= 2;
+}
+
+/* Read the row before the current. The child is as many rows further as are left, and one more where it is behind its last. */
+static void
+fetch_backward(BatchState *b)
+{
+    int         steps = b->rows - b->next + (b->finished && !b->told);
+
+    while (steps-- > 0)
+        ExecProcNode(outerPlanState(b));
+    forget_rows(b);
+    read_rows(b, 1);
+    b->finished = false;
 }
 
 static TupleTableSlot *
@@ -261,18 +403,18 @@ exec_batch(CustomScanState *css)
 {
     BatchState *b = (BatchState *) css;
     ExprContext *econtext = css->ss.ps.ps_ExprContext;
+    const bool  forward = ScanDirectionIsForward(css->ss.ps.state->es_direction);
 
     for (;;)
     {
-        if (b->next == b->rows)
+        if (!forward || b->next == b->rows)
         {
-            if (b->finished)
-                return NULL;
-            read_rows(b);
-            if (has_texts(b))
-                classify_rows(b);
-            continue;
+            (forward ? fetch_forward : fetch_backward) (b);
+            classify_rows(b);
+            b->told = b->rows == 0;
         }
+        if (b->told)
+            return ExecClearTuple(css->ss.ss_ScanTupleSlot);
         ResetExprContext(econtext);
         show_row(b, b->next++);
         if (ExecQual(css->ss.ps.qual, econtext))
@@ -284,14 +426,10 @@ exec_batch(CustomScanState *css)
 static void
 rescan_batch(CustomScanState *css)
 {
-    BatchState *b = (BatchState *) css;
-
-    b->rows = b->next = 0;
-    b->want = 1;
-    b->finished = false;
+    forget_rows((BatchState *) css);
     /* otherwise ExecProcNode() does so */
-    if (outerPlanState(b)->chgParam == NULL)
-        ExecReScan(outerPlanState(b));
+    if (outerPlanState(css)->chgParam == NULL)
+        ExecReScan(outerPlanState(css));
 }
 
 static void
@@ -306,7 +444,7 @@ static Size
 estimate_shared(CustomScanState *css, ParallelContext *pcxt)
 {
     (void) css;
-    return offsetof(shared_usage, worker) + pcxt->nworkers * sizeof(ClassifierUsage);
+    return offsetof(SharedUsage, worker) + pcxt->nworkers * sizeof(ClassifierUsage);
 }
 
 static void
@@ -323,7 +461,7 @@ static void
 initialize_worker(CustomScanState *css, shm_toc *toc, void *memory)
 {
     (void) toc;
-    ((BatchState *) css)->usage = &((shared_usage *) memory)->worker[ParallelWorkerNumber];
+    ((BatchState *) css)->usage = &((SharedUsage *) memory)->worker[ParallelWorkerNumber];
 }
 
 /* The leader's: the workers have ended, or are about to because no more rows are wanted. */
@@ -340,19 +478,37 @@ shutdown_batch(CustomScanState *css)
     b->shared = NULL;
 }
 
+/* What is classified, and by which models. */
+static void
+explain_texts(BatchState *b, List *ancestors, ExplainState *es)
+{
+    List       *context = set_deparse_context_plan(es->deparse_cxt, b->css.ss.ps.plan, ancestors);
+    bool        prefix = list_length(es->rtable) > 1 || es->verbose;
+    List       *texts = NIL;
+    List       *models = NIL;
+    ListCell   *lc;
+
+    foreach(lc, b->arguments)
+    {
+        List       *arguments = lfirst(lc);
+
+        texts = lappend(texts, deparse_expression(linitial(arguments), context, prefix, false));
+        models = list_append_unique(models, list_length(arguments) == 2 ? lsecond(arguments) :
+                                    makeString((char *) sst_setting_model_shown()));
+    }
+    foreach(lc, models)
+        lfirst(lc) = IsA(lfirst(lc), String) ? strVal(lfirst(lc)) : deparse_expression(lfirst(lc), context, prefix, false);
+    ExplainPropertyList("Text", texts, es);
+    ExplainPropertyList("Model", models, es);
+}
+
 static void
 explain_batch(CustomScanState *css, List *ancestors, ExplainState *es)
 {
     BatchState *b = (BatchState *) css;
     const ClassifierUsage *usage = &b->own_usage;
-    List       *context = set_deparse_context_plan(es->deparse_cxt, css->ss.ps.plan, ancestors);
-    bool        prefix = list_length(es->rtable) > 1 || es->verbose;
-    List       *texts = NIL;
-    ListCell   *lc;
 
-    foreach(lc, b->text_exprs)
-        texts = lappend(texts, deparse_expression(lfirst(lc), context, prefix, false));
-    ExplainPropertyList("Text", texts, es);
+    explain_texts(b, ancestors, es);
     if (!es->analyze)
         return;
     ExplainPropertyInteger("Texts Classified", NULL, usage->texts, es);
@@ -372,12 +528,13 @@ static const CustomExecMethods batch_exec_methods = {
     .ReScanCustomScan = rescan_batch,
     .EstimateDSMCustomScan = estimate_shared,
     .InitializeDSMCustomScan = initialize_shared,
+    .ReInitializeDSMCustomScan = initialize_shared,
     .InitializeWorkerCustomScan = initialize_worker,
     .ShutdownCustomScan = shutdown_batch,
     .ExplainCustomScan = explain_batch
 };
 
-const CustomScanMethods batch_scan_methods = {
+const CustomScanMethods sst_batch_methods = {
     .CustomName = "SstBatch",
     .CreateCustomScanState = create_batch_state
 };

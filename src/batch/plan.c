@@ -1,82 +1,96 @@
 /*
  * plan.c - where plans get the node SstBatch.
  *
- * The planner's finished plan is walked, and a node is put
+ * The planner's finished plan is walked. A node whose target list or qual has calls gets SstBatch above it, which takes over
  *
- *   - above one whose target list has calls of our functions: the child gives the columns that it is made of;
- *   - above one whose qual has such calls: with the quals from the first of these on, never single ones, for their order
- *     carries cost and security level;
- *   - below an Agg whose aggregates' arguments or filters have such calls.
+ *   - the target list: the node gives the columns that it is made of;
+ *   - the quals from the first one with a call on, never single ones, for their order carries cost and security level.
+ *
+ * Before, calls come to where their texts are: those that an aggregate makes for each of its input rows into a projection
+ * below it, and from a projection those whose texts come through Sort or Gather into the node below these, as one column more.
  *
  * A call is moved only if the plan as it was would surely have made it for each row: not from within CASE, AND or COALESCE,
- * unless the same text is classified for each row anyway. Nothing but columns and the calls' arguments moves: volatile
- * functions are still evaluated once for each row that is given out. In doubt the plan stays as it was.
+ * unless the same text is classified for each row anyway. Nothing but columns and the calls' arguments is evaluated ahead:
+ * the rest of a target list or qual is, as before, where its row is given out. What may be read ahead says safe.c.
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "fmgr.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
+#include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/plancache.h"
+#include "utils/syscache.h"
 
 #include "batch.h"
 #include "../compat.h"
 
+#define LIBRARY "$libdir/distilsst" /* module_pathname in distilsst.control */
+
 int         sst_batch_size;
 
-extern Datum sst2_label(PG_FUNCTION_ARGS);
-extern Datum sst2_score(PG_FUNCTION_ARGS);
-extern Datum sst2_logits(PG_FUNCTION_ARGS);
-extern Datum sst2_classify(PG_FUNCTION_ARGS);
-
-static const BatchFunction known_functions[] = {
-    {sst2_label, sst_answer_label},
-    {sst2_score, sst_answer_score},
-    {sst2_logits, sst_answer_logits},
-    {sst2_classify, sst_answer_row},
-    {NULL, NULL}
-};
 static planner_hook_type previous_planner;
 
-/* The plan at hand. */
-static struct
+/* The plans of a statement, being rewritten. */
+typedef struct Rewrite
 {
+    BatchStatement statement;
     int         last_node_id;   /* the planner's own ids are not negative, ours are */
     bool        in_worker;      /* below Gather */
-}           rewriting;
+} Rewrite;
 
-/* What becomes of expressions: the calls and columns of the widened row, in its order. */
-typedef struct widening
+/* What is known of a plan's rows. */
+enum
 {
-    List       *calls;          /* FuncExprs, as they were */
-    List       *columns;        /* of the child: expressions, as they were */
-    bool        fixed;          /* the child's columns stay; expressions refer to them by OUTER_VAR */
-} widening;
+    ALL_ROWS = 1,               /* each will be asked for */
+    CURRENT_ROW = 2             /* WHERE CURRENT OF may look below for the scan that gave the row */
+};
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
-/*
- * By the C symbol: so a function is known in any schema, by any name, and is not if it has been declared with SET or
- * SECURITY DEFINER, for then another address is called.
- */
-const BatchFunction *
-batch_function(Oid oid)
+static char *
+text_attribute(HeapTuple tuple, AttrNumber attribute)
 {
-    FmgrInfo    info;
+    bool        isnull;
+    Datum       value = SysCacheGetAttr(PROCOID, tuple, attribute, &isnull);
 
-    fmgr_info(oid, &info);
-    for (const BatchFunction *f = known_functions; f->address; f++)
-        if (f->address == info.fn_addr)
-            return f;
-    return NULL;
+    return isnull ? "" : TextDatumGetCString(value);
+}
+
+/*
+ * The function that is called, if it is declared as ours are and run as it is; or NULL. By its catalog row alone: to look the
+ * function itself up would load the libraries of strangers.
+ */
+static const BatchFunction *
+function_of(const FuncExpr *call)
+{
+    const BatchFunction *f = NULL;
+    HeapTuple   tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+    Form_pg_proc proc;
+
+    if (!HeapTupleIsValid(tuple))
+        return NULL;
+    proc = (Form_pg_proc) GETSTRUCT(tuple);
+    if (proc->prolang == ClanguageId && proc->proisstrict && !proc->proretset && !proc->prosecdef &&
+        proc->provolatile == PROVOLATILE_IMMUTABLE && heap_attisnull(tuple, Anum_pg_proc_proconfig, NULL) &&
+        strcmp(text_attribute(tuple, Anum_pg_proc_probin), LIBRARY) == 0 && !FmgrHookIsNeeded(call->funcid))
+        f = sst_batch_function(text_attribute(tuple, Anum_pg_proc_prosrc));
+    if (f && f->result != proc->prorettype)
+        f = NULL;
+    ReleaseSysCache(tuple);
+    return f;
 }
 
 static bool
@@ -84,17 +98,12 @@ is_call(Node *node)
 {
     FuncExpr   *call = (FuncExpr *) node;
 
-    return IsA(node, FuncExpr) && call->funcid >= FirstNormalObjectId && list_length(call->args) == 1 &&
-        exprType(linitial(call->args)) == TEXTOID && batch_function(call->funcid);
+    if (!IsA(node, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL || list_length(call->args) > 2)
+        return false;
+    return exprType(linitial(call->args)) == TEXTOID && exprType(llast(call->args)) == TEXTOID && function_of(call);
 }
 
-static Node *
-text_of(Node *call)
-{
-    return linitial(((FuncExpr *) call)->args);
-}
-
-/* What only the child can evaluate. */
+/* What only the node below can evaluate. */
 static bool
 is_column(Node *node)
 {
@@ -109,43 +118,22 @@ contains_call(Node *node, void *context)
     return is_call(node) || expression_tree_walker(node, contains_call, context);
 }
 
-/* A call within another's argument has its turn first. Reading ahead must not show in what a text is made by. */
+/* Add to *calls those that are made whenever node is evaluated. One within another's arguments has its turn first. */
 static bool
-is_batchable(Node *node)
-{
-    return is_call(node) && !contains_call(text_of(node), NULL) &&
-        !contain_volatile_functions(text_of(node)) && !contain_subplans(text_of(node));
-}
-
-/* Add to *calls those that are made whenever node is evaluated. */
-static bool
-find_calls(Node *node, List **calls)
+find_calls(Node *node, void *calls)
 {
     if (node == NULL || is_column(node))
         return false;
     switch (nodeTag(node))
     {
         case T_FuncExpr:
-            if (!is_batchable(node))
+            if (!is_call(node) || contains_call((Node *) ((FuncExpr *) node)->args, NULL) || !sst_batch_may_classify(node, false))
                 break;
-            *calls = list_append_unique(*calls, node);
+            *(List **) calls = list_append_unique(*(List **) calls, node);
             return false;
-        case T_List:
-        case T_TargetEntry:
-        case T_OpExpr:
-        case T_DistinctExpr:
-        case T_NullIfExpr:
-        case T_ScalarArrayOpExpr:
-        case T_FieldSelect:
-        case T_RelabelType:
-        case T_CoerceViaIO:
-        case T_CoerceToDomain:
-        case T_ConvertRowtypeExpr:
-        case T_ArrayExpr:
-        case T_RowExpr:
-        case T_MinMaxExpr:
-        case T_NullTest:
-        case T_BooleanTest:
+        case T_List: case T_TargetEntry: case T_OpExpr: case T_DistinctExpr: case T_NullIfExpr: case T_ScalarArrayOpExpr:
+        case T_FieldSelect: case T_RelabelType: case T_CoerceViaIO: case T_CoerceToDomain: case T_ConvertRowtypeExpr:
+        case T_ArrayExpr: case T_RowExpr: case T_MinMaxExpr: case T_NullTest: case T_BooleanTest:
             break;
             /* of these the first operand only: */
         case T_BoolExpr:
@@ -165,59 +153,36 @@ find_calls(Node *node, List **calls)
     return expression_tree_walker(node, find_calls, calls);
 }
 
+/* Is the text of this call classified by one of those, by the same model? */
+static bool
+shares_text(List *calls, void *call)
+{
+    ListCell   *lc;
+
+    foreach(lc, calls)
+        if (equal(lfirst_node(FuncExpr, lc)->args, ((FuncExpr *) call)->args))
+            return true;
+    return false;
+}
+
 /* Add to *calls those of the same texts, wherever they stand: they cost no forward pass more. */
 static bool
-find_same_texts(Node *node, List **calls)
+find_same_texts(Node *node, void *calls)
 {
-    ListCell   *lc;
-
     if (node == NULL || is_column(node))
         return false;
-    if (is_call(node))
-        foreach(lc, *calls)
-            if (equal(text_of(lfirst(lc)), text_of(node)))
-            {
-                *calls = list_append_unique(*calls, node);
-                return false;
-            }
-    return expression_tree_walker(node, find_same_texts, calls);
+    if (!is_call(node) || !shares_text(*(List **) calls, node))
+        return expression_tree_walker(node, find_same_texts, calls);
+    *(List **) calls = list_append_unique(*(List **) calls, node);
+    return false;
 }
 
-/* ---- the widened row ------------------------------------------------------------------------- */
-
-/* The position of an expression in a list, from 1; 0: none. */
-static int
-position(List *list, Node *node)
-{
-    ListCell   *lc;
-
-    foreach(lc, list)
-        if (equal(lfirst(lc), node))
-            return foreach_current_index(lc) + 1;
-    return 0;
-}
-
-int
-batch_position(List **list, Node *node)
-{
-    int         known = position(*list, node);
-
-    if (known)
-        return known;
-    *list = lappend(*list, node);
-    return list_length(*list);
-}
+/* ---- rows and columns ------------------------------------------------------------------------ */
 
 static Var *
-var_like(Node *node, int varno, int column)
+var_like(void *node, int varno, int column)
 {
     return makeVar(varno, column, exprType(node), exprTypmod(node), exprCollation(node), 0);
-}
-
-static int
-child_column(Node *node, widening *w)
-{
-    return w->fixed ? ((Var *) node)->varattno : batch_position(&w->columns, node);
 }
 
 /* A row with one column more. */
@@ -227,103 +192,166 @@ append_column(List *row, void *expr)
     return lappend(row, makeTargetEntry(expr, list_length(row) + 1, NULL, false));
 }
 
-/* An expression in terms of the widened row. */
-static Node *
-widened(Node *node, widening *w)
+/* The columns of a node below. */
+static List *
+columns_of(List *targetlist)
 {
-    int         call;
+    List       *columns = copyObject(targetlist);
+    ListCell   *lc;
 
-    if (node == NULL)
-        return NULL;
-    call = position(w->calls, node);
-    if (call)
-        return (Node *) var_like(node, INDEX_VAR, call);
-    if (is_column(node))
-        return (Node *) var_like(node, INDEX_VAR, list_length(w->calls) + child_column(node, w));
-    return expression_tree_mutator(node, widened, w);
+    foreach(lc, columns)
+        lfirst_node(TargetEntry, lc)->expr =
+            (Expr *) var_like(lfirst_node(TargetEntry, lc)->expr, OUTER_VAR, foreach_current_index(lc) + 1);
+    return columns;
 }
 
-/* custom_scan_tlist: see batch.h. */
-static List *
-widened_row(widening *w)
+/* An expression over the columns of the node below, in that node's own terms. */
+static Node *
+in_terms_of(Node *node, void *below)
 {
-    List       *row = NIL;
+    if (node && IsA(node, Var) && ((Var *) node)->varno == OUTER_VAR)
+        return copyObject((Node *) list_nth_node(TargetEntry, ((Plan *) below)->targetlist, ((Var *) node)->varattno - 1)->expr);
+    return expression_tree_mutator(node, in_terms_of, below);
+}
+
+/* Calls that have become columns of the node below. */
+typedef struct Given
+{
+    List       *calls;
+    int         columns;        /* before them */
+} Given;
+
+static Node *
+with_given(Node *node, void *given)
+{
+    const Given *g = given;
+    int         call = node ? sst_batch_position(g->calls, node) : 0;
+
+    if (call)
+        return (Node *) var_like(node, OUTER_VAR, g->columns + call);
+    return expression_tree_mutator(node, with_given, given);
+}
+
+/* A row of the node below, with calls. */
+typedef struct Widening
+{
+    List       *calls;          /* FuncExprs, as they were */
+    List       *columns;        /* of the node below: expressions, as they were */
+    bool        fixed;          /* the columns stay as they are, and OUTER_VARs refer to them */
+} Widening;
+
+/* An expression in terms of the widened row. */
+static Node *
+widened(Node *node, void *widening)
+{
+    Widening   *w = widening;
+    int         call = node ? sst_batch_position(w->calls, node) : 0;
+
+    if (call)
+        return (Node *) var_like(node, INDEX_VAR, call);
+    if (!node || !is_column(node))
+        return expression_tree_mutator(node, widened, w);
+    if (w->fixed)
+        return (Node *) var_like(node, INDEX_VAR, list_length(w->calls) + ((Var *) node)->varattno);
+    w->columns = list_append_unique(w->columns, node);
+    return (Node *) var_like(node, INDEX_VAR, list_length(w->calls) + sst_batch_position(w->columns, node));
+}
+
+/* ---- SstBatch above a node ------------------------------------------------------------------- */
+
+static bool
+is_batch(const Plan *plan)
+{
+    return IsA(plan, CustomScan) && ((const CustomScan *) plan)->methods == &sst_batch_methods;
+}
+
+/* Make *plan a node of ours above child, which gives rows like those of another. */
+static void
+set_plan(Rewrite *r, Plan *plan, const Plan *like, Plan *child)
+{
+    NodeTag     tag = plan->type;
+
+    *plan = *like;
+    plan->type = tag;
+    plan->plan_node_id = --r->last_node_id;
+    plan->parallel_aware = false;
+    plan->initPlan = NIL;
+    plan->lefttree = child;
+    plan->righttree = NULL;
+}
+
+static Plan *
+set_batch(Rewrite *r, CustomScan *batch, const Plan *like, Plan *child)
+{
+    set_plan(r, &batch->scan.plan, like, child);
+    batch->scan.plan.parallel_aware = r->in_worker;     /* so that workers can tell what they have classified */
+    batch->flags = ExecSupportsBackwardScan(child) ? CUSTOMPATH_SUPPORT_BACKWARD_SCAN : 0;
+    batch->methods = &sst_batch_methods;
+    return &batch->scan.plan;
+}
+
+/* The calls' columns of custom_scan_tlist, and custom_private: see batch.h. */
+static void
+set_calls(CustomScan *batch, Widening *w)
+{
     ListCell   *lc;
 
     foreach(lc, w->calls)
     {
         FuncExpr   *call = copyObject(lfirst_node(FuncExpr, lc));
 
-        call->args = list_make1(widened(linitial(call->args), w));
-        row = append_column(row, call);
+        batch->custom_private = lappend(batch->custom_private, makeString(pstrdup(function_of(call)->symbol)));
+        call->args = (List *) widened((Node *) call->args, w);
+        batch->custom_scan_tlist = append_column(batch->custom_scan_tlist, call);
     }
-    foreach(lc, w->columns)
-        row = append_column(row, var_like(lfirst(lc), OUTER_VAR, foreach_current_index(lc) + 1));
-    return row;
 }
 
-/* SstBatch above child, to be executed in place of a node like this. */
-static Plan *
-make_batch(Plan *like, Plan *child, List *row, List *targetlist, List *qual)
+/*
+ * Take from a node's cost that of a target list, which the planner has charged for each row given, and of quals, which it
+ * has charged for each row read: so many that their cost and the row's own make up the node's.
+ */
+static void
+lower_cost(Plan *plan, List *targetlist, List *qual)
 {
-    CustomScan *batch = makeNode(CustomScan);
+    Cost        run = plan->total_cost - plan->startup_cost;
+    QualCost    moved,
+                kept;
 
-    batch->scan.plan = *like;
-    batch->scan.plan.type = T_CustomScan;
-    batch->scan.plan.plan_node_id = --rewriting.last_node_id;
-    /* so that workers can tell what they have classified */
-    batch->scan.plan.parallel_aware = rewriting.in_worker;
-    batch->scan.plan.initPlan = NIL;
-    batch->scan.plan.lefttree = child;
-    batch->scan.plan.righttree = NULL;
-    batch->scan.plan.targetlist = targetlist;
-    batch->scan.plan.qual = qual;
-    batch->custom_scan_tlist = row;
-    batch->methods = &batch_scan_methods;
-    return &batch->scan.plan;
+    cost_qual_eval_node(&moved, (Node *) targetlist, NULL);
+    run = Max(run - moved.per_tuple * plan->plan_rows, 0);
+    if (qual != NIL)
+    {
+        double      rows;
+
+        cost_qual_eval(&moved, qual, NULL);
+        cost_qual_eval(&kept, plan->qual, NULL);
+        rows = run / (moved.per_tuple + kept.per_tuple + cpu_tuple_cost);
+        run -= rows * moved.per_tuple;
+        if (plan->qual == NIL)
+            plan->plan_rows = clamp_row_est(rows);
+    }
+    plan->total_cost = plan->startup_cost + run;
 }
-
-static bool
-is_batch(Plan *plan)
-{
-    return IsA(plan, CustomScan) && ((CustomScan *) plan)->methods == &batch_scan_methods;
-}
-
-/* ---- above a node ---------------------------------------------------------------------------- */
 
 /* Is this a node that computes whatever target list it is given? */
 static bool
-projects(Plan *plan)
+projects(const Plan *plan)
 {
     switch (nodeTag(plan))
     {
-        case T_SeqScan:
-        case T_SampleScan:
-        case T_IndexScan:
-        case T_IndexOnlyScan:
-        case T_BitmapHeapScan:
-        case T_TidScan:
+        case T_SeqScan: case T_SampleScan: case T_IndexScan: case T_IndexOnlyScan: case T_BitmapHeapScan: case T_TidScan:
 #if PG_VERSION_NUM >= 140000
         case T_TidRangeScan:
 #endif
-        case T_SubqueryScan:
-        case T_FunctionScan:
-        case T_ValuesScan:
-        case T_TableFuncScan:
-        case T_CteScan:
-        case T_NamedTuplestoreScan:
-        case T_WorkTableScan:
-        case T_NestLoop:
-        case T_MergeJoin:
-        case T_HashJoin:
-        case T_Group:
+        case T_SubqueryScan: case T_FunctionScan: case T_ValuesScan: case T_CteScan: case T_NamedTuplestoreScan:
+        case T_WorkTableScan: case T_NestLoop: case T_MergeJoin: case T_HashJoin: case T_Group: case T_Gather: case T_GatherMerge:
             return !plan_is_async(plan);
         case T_WindowAgg:
             /* from PostgreSQL 15 on these are evaluated over the target list as it is */
             return plan->qual == NIL && windowagg_run_condition(plan) == NIL;
         case T_Agg:
             /* a partial aggregate's value need not be one that can be stored */
-            return !DO_AGGSPLIT_SKIPFINAL(((Agg *) plan)->aggsplit);
+            return !DO_AGGSPLIT_SKIPFINAL(((const Agg *) plan)->aggsplit);
         case T_Result:
             return plan->lefttree != NULL;
         default:
@@ -331,39 +359,70 @@ projects(Plan *plan)
     }
 }
 
-/* plan keeps its first so many quals; the others and the target list move into a node above. */
-static Plan *
-split(Plan *plan, int quals, List *calls)
+/* Does a node nothing but project the row of its child? SstBatch does so in its place. */
+static bool
+only_projects(const Plan *plan)
 {
-    widening    w = {.calls = calls};
-    List       *targetlist,
-               *qual,
-               *row,
-               *columns = NIL;
+    return IsA(plan, Result) && plan->lefttree && ((const Result *) plan)->resconstantqual == NULL && plan->initPlan == NIL;
+}
+
+/* SstBatch above plan, which keeps its first so many quals; or NULL if that cannot be. */
+static Plan *
+split(Rewrite *r, Plan *plan, int quals, List *calls)
+{
+    CustomScan *batch = makeNode(CustomScan);
+    Plan        like = *plan;
+    Widening    w = {.calls = calls, .fixed = only_projects(plan)};
+    List       *qual = list_copy_tail(plan->qual, quals);
+    List       *columns = NIL;
     ListCell   *lc;
 
-    qual = list_copy_tail(plan->qual, quals);
     find_same_texts((Node *) qual, &w.calls);
     find_same_texts((Node *) plan->targetlist, &w.calls);
-    qual = (List *) widened((Node *) qual, &w);
-    targetlist = (List *) widened((Node *) plan->targetlist, &w);
-    row = widened_row(&w);
-    if (list_length(row) > MaxTupleAttributeNumber)
-        return plan;
-    plan->qual = list_truncate(plan->qual, quals);
+    like.qual = (List *) widened((Node *) qual, &w);
+    like.targetlist = (List *) widened((Node *) plan->targetlist, &w);
+    set_calls(batch, &w);
     foreach(lc, w.columns)
         columns = append_column(columns, lfirst(lc));
+    if (w.fixed)
+        columns = plan->lefttree->targetlist;
+    if (list_length(w.calls) + list_length(columns) > MaxTupleAttributeNumber ||
+        !sst_batch_may_evaluate(&r->statement, w.columns))
+        return NULL;
+    foreach(lc, columns_of(columns))
+        batch->custom_scan_tlist = append_column(batch->custom_scan_tlist, lfirst_node(TargetEntry, lc)->expr);
+    if (w.fixed)
+        return set_batch(r, batch, &like, plan->lefttree);
+    plan->qual = list_truncate(plan->qual, quals);
+    lower_cost(plan, plan->targetlist, qual);
     plan->targetlist = columns;
-    return make_batch(plan, plan, row, targetlist, qual);
+    return set_batch(r, batch, &like, plan);
+}
+
+/* Does WHERE CURRENT OF look for one of many scans here? SstBatch cannot stand for them. */
+static bool
+has_many_scans(const Plan *plan)
+{
+    switch (nodeTag(plan))
+    {
+        case T_Append:
+            return true;
+        case T_SubqueryScan:
+            return has_many_scans(((const SubqueryScan *) plan)->subplan);
+        case T_Result: case T_Limit:
+            return plan->lefttree && has_many_scans(plan->lefttree);
+        default:
+            return false;
+    }
 }
 
 /* plan, with nodes above for the calls in its qual and its target list, each for those that are made at its turn. */
 static Plan *
-batch_above(Plan *plan)
+batch_above(Rewrite *r, Plan *plan, int rows)
 {
     List       *calls = NIL;
     int         quals = 0;
-    Plan       *batch;
+    Plan       *batch = NULL;
     ListCell   *lc;
 
     if (!projects(plan))
@@ -373,115 +432,163 @@ batch_above(Plan *plan)
         find_calls(lfirst(lc), &calls);
         if (calls != NIL)
             break;
-        /* reading ahead would evaluate it more often */
-        if (contain_volatile_functions(lfirst(lc)))
+        if (!sst_batch_may_evaluate(&r->statement, lfirst(lc)))
             return plan;
         quals++;
     }
     if (calls == NIL)
         find_calls((Node *) plan->targetlist, &calls);
-    if (calls == NIL)
-        return plan;
-    batch = split(plan, quals, calls);
-    return batch == plan ? plan : batch_above(batch);
+    if (calls != NIL && sst_batch_may_read_input(&r->statement, plan, true) && !((rows & CURRENT_ROW) && has_many_scans(plan)))
+        batch = split(r, plan, quals, calls);
+    return batch ? batch_above(r, batch, rows) : plan;
 }
 
-/* ---- below an aggregate ---------------------------------------------------------------------- */
+/* ---- calls on their way down ----------------------------------------------------------------- */
 
-/* Add to *calls those that an aggregate makes for each of its input rows. */
+static Plan *
+make_projection(Rewrite *r, Plan *child)
+{
+    Plan       *plan = &makeNode(Result)->plan;
+
+    set_plan(r, plan, child, child);
+    plan->qual = NIL;
+    plan->targetlist = columns_of(child->targetlist);
+    return plan;
+}
+
+/* Has a node one row for each of its child, made of that? */
 static bool
-find_argument_calls(Node *node, List **calls)
+passes_rows_on(const Plan *plan)
 {
-    if (node == NULL)
-        return false;
-    if (IsA(node, Aggref))
+    switch (nodeTag(plan))
     {
-        Aggref     *agg = (Aggref *) node;
-
-        return find_calls(agg->aggfilter ? (Node *) agg->aggfilter : (Node *) agg->args, calls);
+        case T_Sort: case T_IncrementalSort: case T_Material: case T_Gather: case T_GatherMerge:
+            return true;
+        default:
+            return false;
     }
-    return expression_tree_walker(node, find_argument_calls, calls);
 }
 
 static bool
-find_same_argument_texts(Node *node, List **calls)
+is_gather(const Plan *plan)
 {
-    if (node == NULL)
+    return IsA(plan, Gather) || IsA(plan, GatherMerge);
+}
+
+/* Can a plan give this call over its columns as one more? If not all rows are asked for, it must classify the text anyway. */
+static bool
+can_take(const Rewrite *r, Plan *plan, Node *call, bool all_rows, bool in_worker)
+{
+    List       *calls = NIL;
+
+    call = in_terms_of(call, plan);
+    if (list_length(plan->targetlist) > MaxTupleAttributeNumber / 2 || !sst_batch_may_classify(call, in_worker))
         return false;
-    if (IsA(node, Aggref))
-    {
-        find_same_texts((Node *) ((Aggref *) node)->aggfilter, calls);
-        return find_same_texts((Node *) ((Aggref *) node)->args, calls);
-    }
-    return expression_tree_walker(node, find_same_argument_texts, calls);
+    if (passes_rows_on(plan))
+        return can_take(r, plan->lefttree, call, all_rows, in_worker || is_gather(plan));
+    find_calls((Node *) plan->qual, &calls);
+    find_calls((Node *) plan->targetlist, &calls);
+    if (!all_rows && !shares_text(calls, call))
+        return false;
+    return projects(plan) ? sst_batch_may_read_input(&r->statement, plan, true) : sst_batch_may_read(&r->statement, plan, true);
 }
 
-/* An expression with its calls replaced by the columns of an OUTER_VAR that follow those of the child. */
-static Node *
-with_outer_calls(Node *node, widening *w)
+/* plan, which gives these calls over its columns as columns more. */
+static Plan *
+take(Rewrite *r, Plan *plan, List *calls)
 {
-    int         call = node ? position(w->calls, node) : 0;
+    QualCost    cost;
+    ListCell   *lc;
 
-    if (call)
-        return (Node *) var_like(node, OUTER_VAR, list_length(w->columns) + call);
-    if (node && IsA(node, Var))
-        return node;
-    return expression_tree_mutator(node, with_outer_calls, w);
+    if (!passes_rows_on(plan) && !projects(plan))
+        plan = make_projection(r, plan);
+    cost_qual_eval_node(&cost, (Node *) calls, NULL);
+    plan->total_cost += cost.per_tuple * plan->plan_rows;
+    if (IsA(plan, Sort))
+        plan->startup_cost += cost.per_tuple * plan->plan_rows;
+    calls = (List *) in_terms_of((Node *) calls, plan);
+    if (passes_rows_on(plan))
+    {
+        Given       g = {calls, list_length(plan->lefttree->targetlist)};
+
+        plan->lefttree = take(r, plan->lefttree, calls);
+        calls = (List *) with_given((Node *) calls, &g);
+    }
+    foreach(lc, calls)
+        plan->targetlist = append_column(plan->targetlist, lfirst(lc));
+    return plan;
+}
+
+/*
+ * Calls in the target list of a node that has a row for each of its child become columns of the child: where they can be
+ * made in parallel workers, and where their texts are classified anyway.
+ */
+static void
+give_calls_away(Rewrite *r, Plan *plan, int rows)
+{
+    Plan       *child = plan->lefttree;
+    const bool  all_rows = (rows & ALL_ROWS) || !(passes_rows_on(child) || is_gather(plan));
+    List       *calls = NIL;
+    Given       g = {.columns = list_length(child->targetlist)};
+    ListCell   *lc;
+
+    if (!passes_rows_on(child) && !projects(child))
+        return;
+    find_calls((Node *) plan->targetlist, &calls);
+    find_same_texts((Node *) plan->targetlist, &calls);
+    foreach(lc, calls)
+        if (!contain_window_function(lfirst(lc)) && can_take(r, child, lfirst(lc), all_rows, is_gather(plan)))
+            g.calls = lappend(g.calls, lfirst(lc));
+    if (g.calls == NIL)
+        return;
+    plan->lefttree = take(r, child, g.calls);
+    plan->targetlist = (List *) with_given((Node *) plan->targetlist, &g);
+}
+
+/* The calls that an aggregate makes for each of its input rows. */
+static List *
+find_argument_calls(const Plan *agg)
+{
+    List       *aggregates = pull_var_clause((Node *) list_make2(agg->targetlist, agg->qual), PVC_INCLUDE_AGGREGATES);
+    List       *calls = NIL;
+    ListCell   *lc;
+
+    foreach(lc, aggregates)
+        if (IsA(lfirst(lc), Aggref))
+        {
+            Aggref     *aggregate = lfirst(lc);
+
+            find_calls(aggregate->aggfilter ? (Node *) aggregate->aggfilter : (Node *) aggregate->args, &calls);
+        }
+    foreach(lc, aggregates)
+        if (IsA(lfirst(lc), Aggref))
+            find_same_texts((Node *) list_make2(lfirst_node(Aggref, lc)->aggfilter, lfirst_node(Aggref, lc)->args), &calls);
+    return calls;
 }
 
 static Node *
-with_outer_arguments(Node *node, widening *w)
+with_given_arguments(Node *node, void *given)
 {
     if (node && IsA(node, Aggref))
-    {
-        Aggref     *agg = (Aggref *) copyObject(node);
-
-        agg->args = (List *) with_outer_calls((Node *) agg->args, w);
-        agg->aggfilter = (Expr *) with_outer_calls((Node *) agg->aggfilter, w);
-        return (Node *) agg;
-    }
-    return expression_tree_mutator(node, with_outer_arguments, w);
+        return expression_tree_mutator(node, with_given, given);
+    return expression_tree_mutator(node, with_given_arguments, given);
 }
 
-/* The target list of a node that gives its child's columns, then its calls. */
-static List *
-child_then_calls(Plan *child, widening *w)
-{
-    List       *targetlist = NIL;
-    ListCell   *lc;
-
-    foreach(lc, child->targetlist)
-    {
-        TargetEntry *entry = flatCopyTargetEntry(lfirst(lc));
-
-        entry->expr = (Expr *) var_like((Node *) entry->expr, INDEX_VAR, list_length(w->calls) + entry->resno);
-        targetlist = lappend(targetlist, entry);
-    }
-    foreach(lc, w->calls)
-        targetlist = append_column(targetlist, var_like(lfirst(lc), INDEX_VAR, foreach_current_index(lc) + 1));
-    return targetlist;
-}
-
+/* Have what an aggregate's arguments call projected below it. */
 static void
-batch_below(Plan *agg)
+project_arguments(Rewrite *r, Plan *agg)
 {
-    Plan       *child = agg->lefttree;
-    widening    w = {.fixed = true};
+    Given       g = {find_argument_calls(agg), list_length(agg->lefttree->targetlist)};
     ListCell   *lc;
 
-    find_argument_calls((Node *) agg->targetlist, &w.calls);
-    find_argument_calls((Node *) agg->qual, &w.calls);
-    if (w.calls == NIL)
+    if (g.calls == NIL || !sst_batch_may_read(&r->statement, agg->lefttree, true) ||
+        g.columns + list_length(g.calls) > MaxTupleAttributeNumber / 2)
         return;
-    find_same_argument_texts((Node *) agg->targetlist, &w.calls);
-    find_same_argument_texts((Node *) agg->qual, &w.calls);
-    foreach(lc, child->targetlist)
-        w.columns = lappend(w.columns, lfirst_node(TargetEntry, lc)->expr);
-    if (list_length(w.columns) + list_length(w.calls) > MaxTupleAttributeNumber)
-        return;
-    agg->lefttree = make_batch(child, child, widened_row(&w), child_then_calls(child, &w), NIL);
-    agg->targetlist = (List *) with_outer_arguments((Node *) agg->targetlist, &w);
-    agg->qual = (List *) with_outer_arguments((Node *) agg->qual, &w);
+    agg->lefttree = make_projection(r, agg->lefttree);
+    foreach(lc, g.calls)
+        agg->lefttree->targetlist = append_column(agg->lefttree->targetlist, lfirst(lc));
+    agg->targetlist = (List *) with_given_arguments((Node *) agg->targetlist, &g);
+    agg->qual = (List *) with_given_arguments((Node *) agg->qual, &g);
 }
 
 /* ---- the plan -------------------------------------------------------------------------------- */
@@ -491,91 +598,92 @@ batch_below(Plan *agg)
  * how many rows it must give. Not if a volatile function would then be evaluated less often.
  */
 static Plan *
-lower_limit(Limit *limit)
+lower_limit(Rewrite *r, Limit *limit)
 {
-    Plan       *batch = limit->plan.lefttree;
-    Plan       *child = batch->lefttree;
-    List       *columns = NIL;
-    ListCell   *lc;
+    CustomScan *batch = (CustomScan *) limit->plan.lefttree;
+    Plan       *plan = &batch->scan.plan;
+    Plan        like = limit->plan;
 
-    if (!is_batch(batch) || batch->qual != NIL || contain_volatile_functions((Node *) batch->targetlist))
+    if (!is_batch(plan) || plan->qual != NIL || limit->limitOption != LIMIT_OPTION_COUNT ||
+        !sst_batch_may_evaluate(&r->statement, plan->targetlist))
         return &limit->plan;
-    if (limit->limitOption != LIMIT_OPTION_COUNT)
-        return &limit->plan;
-    foreach(lc, child->targetlist)
-        columns = append_column(columns, var_like((Node *) lfirst_node(TargetEntry, lc)->expr, OUTER_VAR,
-                                                  foreach_current_index(lc) + 1));
-    limit->plan.targetlist = columns;
-    limit->plan.lefttree = child;
-    return make_batch(&limit->plan, lower_limit(limit), ((CustomScan *) batch)->custom_scan_tlist, batch->targetlist, NIL);
+    like.targetlist = plan->targetlist;
+    limit->plan.lefttree = plan->lefttree;
+    limit->plan.targetlist = columns_of(plan->lefttree->targetlist);
+    lower_cost(&limit->plan, batch->custom_scan_tlist, NIL);
+    return set_batch(r, batch, &like, lower_limit(r, limit));
 }
 
-static Plan *rewrite(Plan *plan);
+static Plan *rewrite(Rewrite *r, Plan *plan, int rows);
 
 static void
-rewrite_list(List *plans)
+rewrite_list(Rewrite *r, List *plans, int rows)
 {
     ListCell   *lc;
 
     foreach(lc, plans)
-        lfirst(lc) = rewrite(lfirst(lc));
+        lfirst(lc) = rewrite(r, lfirst(lc), rows);
+}
+
+/* What is known of the rows of a node's child, if that is known of its own. */
+static int
+rows_below(const Plan *plan, int rows)
+{
+    if (sst_batch_reads_all_first(plan) || IsA(plan, ModifyTable))
+        return ALL_ROWS;
+    switch (nodeTag(plan))
+    {
+        case T_Result: case T_SubqueryScan: case T_Append:
+            return rows;
+        case T_Limit:
+            return rows & CURRENT_ROW;
+        case T_Gather: case T_GatherMerge: case T_IncrementalSort: case T_Material: case T_WindowAgg: case T_Agg: case T_Group:
+        case T_Unique: case T_MergeAppend: case T_HashJoin: case T_ProjectSet: case T_LockRows:
+            return rows & ALL_ROWS;
+        default:
+            return 0;
+    }
+}
+
+static void
+rewrite_inputs(Rewrite *r, Plan *plan, int rows)
+{
+    const bool  in_worker = r->in_worker;
+
+    r->in_worker |= is_gather(plan);
+    plan->lefttree = rewrite(r, plan->lefttree, rows);
+    r->in_worker = in_worker;
+    /* the inner side of a merge join may have to go back to a mark, which Sort and Material can always do */
+    if (plan->righttree && (!IsA(plan, MergeJoin) || IsA(plan->righttree, Sort) || IsA(plan->righttree, Material)))
+        plan->righttree = rewrite(r, plan->righttree, 0);
+    if (IsA(plan, Append))
+        rewrite_list(r, ((Append *) plan)->appendplans, rows);
+    else if (IsA(plan, MergeAppend))
+        rewrite_list(r, ((MergeAppend *) plan)->mergeplans, rows);
+    else if (IsA(plan, SubqueryScan))
+        ((SubqueryScan *) plan)->subplan = rewrite(r, ((SubqueryScan *) plan)->subplan, rows);
+#if PG_VERSION_NUM < 140000
+    else if (IsA(plan, ModifyTable))
+        rewrite_list(r, ((ModifyTable *) plan)->plans, rows);
+#endif
 }
 
 static Plan *
-rewrite(Plan *plan)
+rewrite(Rewrite *r, Plan *plan, int rows)
 {
     /* what others have planned is theirs */
     if (plan == NULL || IsA(plan, CustomScan) || IsA(plan, ForeignScan))
         return plan;
     check_stack_depth();
-    if (IsA(plan, Gather) || IsA(plan, GatherMerge))
-    {
-        rewriting.in_worker = true;
-        plan->lefttree = rewrite(plan->lefttree);
-        rewriting.in_worker = false;
-        return plan;
-    }
-    plan->lefttree = rewrite(plan->lefttree);
-    /* the inner side of a merge join may have to go back to a mark, which Sort and Material can always do */
-    if (plan->righttree && (!IsA(plan, MergeJoin) || IsA(plan->righttree, Sort) || IsA(plan->righttree, Material)))
-        plan->righttree = rewrite(plan->righttree);
-    switch (nodeTag(plan))
-    {
-        case T_Append:
-            rewrite_list(((Append *) plan)->appendplans);
-            break;
-        case T_MergeAppend:
-            rewrite_list(((MergeAppend *) plan)->mergeplans);
-            break;
-#if PG_VERSION_NUM < 140000
-        case T_ModifyTable:
-            rewrite_list(((ModifyTable *) plan)->plans);
-            break;
-#endif
-        case T_SubqueryScan:
-            ((SubqueryScan *) plan)->subplan = rewrite(((SubqueryScan *) plan)->subplan);
-            break;
-        case T_Agg:
-            batch_below(plan);
-            break;
-        case T_Limit:
-            return lower_limit((Limit *) plan);
-        default:
-            break;
-    }
-    return batch_above(plan);
-}
-
-/*
- * A cursor that might be used for UPDATE ... WHERE CURRENT OF, or to go back, keeps its plan: both need the scan itself.
- * INSENSITIVE says that the first will not be done, and FOR UPDATE finds the row by other means.
- */
-static bool
-keeps_its_plan(const PlannedStmt *stmt, int cursor_options)
-{
-    if (cursor_options & CURSOR_OPT_SCROLL)
-        return true;
-    return (cursor_options & CURSOR_OPT_FAST_PLAN) && !(cursor_options & CURSOR_OPT_INSENSITIVE) && stmt->rowMarks == NIL;
+    if (IsA(plan, Agg))
+        project_arguments(r, plan);
+    else if (is_gather(plan) || ((IsA(plan, Result) || IsA(plan, WindowAgg)) && projects(plan)))
+        give_calls_away(r, plan, rows);
+    rewrite_inputs(r, plan, rows_below(plan, rows));
+    /* a projection of ours that has given all its calls away */
+    if (IsA(plan, Result) && plan->plan_node_id < 0 && !contains_call((Node *) plan->targetlist, NULL))
+        return plan->lefttree;
+    return IsA(plan, Limit) ? lower_limit(r, (Limit *) plan) : batch_above(r, plan, rows);
 }
 
 static PlannedStmt *
@@ -583,34 +691,32 @@ batch_planner(Query *parse, const char *query_string, int cursor_options, ParamL
 {
     planner_hook_type planner = previous_planner ? previous_planner : standard_planner;
     PlannedStmt *stmt = planner(parse, query_string, cursor_options, params);
+    Rewrite     r = {.in_worker = false};
 
-    if (sst_batch_size > 1 && !keeps_its_plan(stmt, cursor_options))
+    if (sst_batch_size > 1 && sst_batch_statement(&r.statement, stmt))
     {
-        rewriting.last_node_id = 0;
-        rewriting.in_worker = false;
-        stmt->planTree = rewrite(stmt->planTree);
-        rewrite_list(stmt->subplans);
+        const bool  cursor = (cursor_options & CURSOR_OPT_FAST_PLAN) != 0;
+
+        stmt->planTree = rewrite(&r, stmt->planTree, CURRENT_ROW | (cursor ? 0 : ALL_ROWS));
+        rewrite_list(&r, stmt->subplans, 0);
     }
     return stmt;
 }
 
 void
-batch_define_settings(void)
+sst_batch_define_settings(void)
 {
-    DefineCustomIntVariable("distilsst.batch_size",
-                            "Most rows whose texts share one forward pass.",
+    DefineCustomIntVariable("distilsst.batch_size", "Most rows whose texts share one forward pass.",
                             "1 leaves plans as they are. Results do not depend on it.",
-                            &sst_batch_size,
-                            32, 1, 512,
-                            PGC_USERSET,
-                            0,
-                            NULL, NULL, NULL);
+                            &sst_batch_size, 32, 1, 512, PGC_USERSET, 0, NULL, NULL, NULL);
 }
 
 void
-batch_init(void)
+sst_batch_init(void)
 {
-    RegisterCustomScanMethods(&batch_scan_methods);
+    RegisterCustomScanMethods(&sst_batch_methods);
     previous_planner = planner_hook;
     planner_hook = batch_planner;
+    /* a session may have planned statements before its first call loaded the library */
+    ResetPlanCache();
 }
