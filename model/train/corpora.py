@@ -6,20 +6,20 @@ import os
 import random
 import re
 
-from tokenizer import split_words
-
-SEED = 20260
+SPLIT_SEED = 20260    # of the split; every run keeps back the same rows
 AMAZON = ["books", "dvd", "electronics", "kitchen"]
 
 
 def read_sst2(path):
-    with open(path, encoding="utf-8") as f:
+    """A file with the header sentence<TAB>label, gzipped or not -> [(text, label)]"""
+    with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8", newline="\n") as f:
         next(f)
         rows = [line.rstrip("\n").rsplit("\t", 1) for line in f]
     return [(text.strip(), int(label)) for text, label in rows]
 
 
 def read_imdb(path):
+    """-> [(text, label, number of the review)]"""
     with gzip.open(path, "rt", encoding="utf-8", newline="\n") as f:
         next(f)
         rows = [line.rstrip("\n").split("\t", 3) for line in f]
@@ -47,33 +47,32 @@ def read_everyday():
     return [(text, int(label)) for label, text in rows]
 
 
-def natural(text):
-    """SST-2 comes cut into Penn Treebank tokens ("ca n't", "-lrb-"); undo it, since
-    users do not write like that."""
-    text = text.replace("-lrb-", "(").replace("-rrb-", ")")
-    text = text.replace("``", '"').replace("''", '"')
-    return re.sub(r" (n't|'(?:s|re|ve|ll|d|m))\b", r"\1", text)
-
-
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"')]*\s+")
-
-
-def split_sentences(text):
-    """Those of four words and more, up to 46."""
-    sentences = [sentence.strip() for sentence in SENTENCE_END.split(text)]
-    return [sentence for sentence in sentences if 3 <= sentence.count(" ") <= 45]
+def words(text):
+    return re.findall(r"\w+", text.lower())
 
 
 def unique(rows, seen=()):
-    """Rows with a text not met before, nor in `seen`; the first one stays."""
-    seen = {" ".join(split_words(text)) for text in seen}
+    """Rows whose words were not met before, nor in `seen`; the first one stays."""
+    seen = {" ".join(words(text)) for text in seen}
     out = []
     for row in rows:
-        key = " ".join(split_words(row[0]))
+        key = " ".join(words(row[0]))
         if key and key not in seen:
             seen.add(key)
             out.append(row)
     return out
+
+
+def runs(text, n=6):
+    """Every n words in a row"""
+    w = words(text)
+    return {tuple(w[i:i + n]) for i in range(len(w) - n + 1)}
+
+
+def apart(rows, held):
+    """Rows that share no six words in a row with a text of `held`"""
+    taken = set().union(*(runs(text) for text, _ in held))
+    return [row for row in rows if taken.isdisjoint(runs(row[0]))]
 
 
 def hold_back_sst2(rows, rng, sentences):
@@ -83,7 +82,7 @@ def hold_back_sst2(rows, rng, sentences):
     chosen = "\n".join(" %s " % text for text in rng.sample(sorted(whole), sentences))
     held = [row for row in rows if row[0].count(" ") >= 3 and " %s " % row[0] in chosen]
     names = {text for text, _ in held}
-    return [row for row in rows if row[0] not in names], held
+    return apart([row for row in rows if row[0] not in names], held), held
 
 
 def hold_back_last(rows, per_class):
@@ -96,25 +95,23 @@ def hold_back_last(rows, per_class):
     return [r for r in rows if r[0] not in names], held
 
 
-def load_data(data):
+def load_data(folder):
     """-> everything there is to train and to judge with, apart from each other"""
-    rng = random.Random(SEED)
-    d = {"everyday": read_everyday(), "dev": read_sst2(os.path.join(data, "sst2_dev.tsv"))}
-    sst2 = unique(read_sst2(os.path.join(data, "sst2_train.tsv")), [t for t, _ in d["dev"]])
-    d["sst2"], d["held_sst2"] = hold_back_sst2(sst2, rng, 500)
-    imdb = unique(read_imdb(os.path.join(data, "imdb_train.tsv.gz")))
-    imdb, held = hold_back_last(imdb, 1000)
+    rng = random.Random(SPLIT_SEED)
+    path = lambda name: os.path.join(folder, name)
+    d = {"everyday": read_everyday(), "dev": read_sst2(path("sst2_dev.tsv"))}
+    judges = [text for text, _ in d["dev"] + d["everyday"]]
+    d["sst2"], d["held_sst2"] = hold_back_sst2(unique(read_sst2(path("sst2_train.tsv")), judges), rng, 500)
+    short = read_sst2(path("rt_snippets.tsv.gz")) + read_sst2(path("customer_reviews.tsv.gz"))
+    d["short"] = apart(unique(short, judges + [text for text, _ in d["sst2"]]), d["held_sst2"])
+    imdb, held = hold_back_last(unique(read_imdb(path("imdb_train.tsv.gz"))), 1000)
     d["held_imdb"] = [row[:2] for row in held]
     d["reviews"], d["held_amazon"] = [row[:2] for row in imdb], []
     for domain in AMAZON:
-        rows = unique(read_amazon(os.path.join(data, "amazon_%s.tsv.gz" % domain)))
+        rows = unique(read_amazon(path("amazon_%s.tsv.gz" % domain)))
         rng.shuffle(rows)
         held = [r for y in (0, 1) for r in [r for r in rows if r[1] == y][:50]]
         d["held_amazon"] += held
         d["reviews"] += [r for r in rows if r not in held]
     d["reviews"] = unique(d["reviews"], [t for t, _ in d["held_imdb"] + d["held_amazon"]])
-    with gzip.open(os.path.join(data, "imdb_unsup.txt.gz"), "rt", encoding="utf-8", newline="\n") as f:
-        unlabelled = [(plain(line),) for line in f]
-    known = [t for t, _ in d["reviews"] + d["held_imdb"] + d["held_amazon"]]
-    d["unlabelled"] = [text for text, in unique(unlabelled, known)]
     return d

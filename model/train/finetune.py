@@ -1,34 +1,78 @@
-"""From a network that knows some English to one that tells praise from blame."""
-from examples import contrasts, labelled, phrases, sentences, together, windows
-from network import Noise
-from training import doubting, train
+"""A user's own labels: from rows to a folder that make install-model takes, and how good it is."""
+import os
+import random
 
-TOKENS = 2048        # of a batch
+import torch
+from transformers import AutoConfig
 
-# Windows of reviews, as lengths and how many of each an epoch has.
-MANY_WINDOWS = [([14, 30], 5000), ([62, 126], 8000), ([254], 1000), ([510], 400)]
-FEW_WINDOWS = [([14, 30], 3000), ([62, 126], 3000), ([254], 700), ([510], 200)]
-POLISH_WINDOWS = [([14, 30], 4000), ([62, 126], 6000), ([254], 700), ([510], 200)]
+from evaluate import probabilities
+from examples import one_hot
+from labelled import hold_back, labelled_rows, names_of_labels, read_file, read_query
+from network import classifier, export, tune_gently
+from training import Settings, batches, cross_entropy, train
+
+BATCH = 32
 
 
-def finetune(model, data, unlabelled, probabilities, tok, a):
-    """unlabelled: sentences as ids, probabilities: what the teacher says of them.  First
-    reviews and such sentences, in numbers; then SST-2 with some of them, so that nothing
-    learnt before is lost; at last many texts made by rule, since negation is learnt late."""
-    never = [tok.encode(text) for text, _ in data["everyday"]]
-    reviews = [(tok.encode(text), y) for text, y in data["reviews"]]
-    distant = together([windows(reviews, MANY_WINDOWS, 0.2), sentences(unlabelled, probabilities, 40000)], never)
-    tuning = together([phrases(data, tok), contrasts(data, tok, 3), windows(reviews, FEW_WINDOWS, 0.1),
-                       sentences(unlabelled, probabilities, 15000)], never)
-    polish = together([phrases(data, tok), contrasts(data, tok, 25), windows(reviews, POLISH_WINDOWS, 0.1)], never)
-    noise = Noise(0.1, a.device, a.dtype)
+def known_labels(folder):
+    """The names that somebody gave the labels of a classifier; none where nobody did, as in an encoder"""
+    names = [name for _, name in sorted(AutoConfig.from_pretrained(folder).id2label.items())]
+    return [] if names == ["LABEL_%d" % i for i in range(len(names))] else names
 
-    def logit(ids):
-        logits = model(ids, a.dtype, noise)
-        return logits[:, 1] - logits[:, 0]
 
-    for stage, epoch, steps, peak in (("distant", distant, a.distant_steps, 4e-4),
-                                      ("finetune", tuning, a.finetune_steps, 3e-4),
-                                      ("polish", polish, a.polish_steps, 1.5e-4)):
-        train(stage, model, steps, lambda rng: labelled(epoch, TOKENS, tok, rng, a.device),
-              doubting(logit, 0.04), peak, a)
+def settings(a, n):
+    """n: the number of batches.  The card's recipe is that of the official model."""
+    if a.recipe == "card":
+        return Settings("finetune", a.seed, a.rate or 1e-5, 600, compute=a.compute)
+    return Settings("finetune", a.seed, a.rate or 5e-5, n // 10 + 1, compute=a.compute)
+
+
+def examples(rows, names, tokenizer, limit):
+    ids = tokenizer([text for text, _ in rows], truncation=True, max_length=limit)["input_ids"]
+    return [(text, one_hot(index(names, label), len(names))) for text, (_, label) in zip(ids, rows)]
+
+
+def index(names, label):
+    return names.index(label) if label in names else int(label)
+
+
+def confusion(model, tokenizer, rows, names, limit):
+    """-> how many rows of each label (first index) are given each label (second)"""
+    said = probabilities(model, tokenizer, [text for text, _ in rows], limit).argmax(1).tolist()
+    counts = torch.zeros(len(names), len(names), dtype=torch.int64)
+    for (_, label), answer in zip(rows, said):
+        counts[index(names, label), answer] += 1
+    return counts
+
+
+def print_figures(counts, names):
+    right, all_rows = int(counts.trace()), int(counts.sum())
+    width = max(8, *(len(name) + 2 for name in names))
+    print("\nright: %d of %d rows that were held back, %.1f %%; the most frequent label alone would have %.1f %%\n"
+          % (right, all_rows, 100 * right / all_rows, 100 * int(counts.sum(1).max()) / all_rows))
+    print("label".ljust(width) + "taken for" + "\n" + "".ljust(width) + "".join(name.rjust(width) for name in names))
+    for name, row in zip(names, counts.tolist()):
+        print(name.ljust(width) + "".join(str(n).rjust(width) for n in row))
+
+
+def finetune(a):
+    columns, rows = read_query(a.query, a.dsn) if a.query else read_file(a.data)
+    usable = labelled_rows(columns, rows, a.text, a.label)
+    names = names_of_labels(usable, known_labels(a.start))
+    training, held = hold_back(usable, a.held_back, a.seed)
+    print("%d rows, %d of them empty or repeated; %d to train on, %d held back; labels: %s" % (
+        len(rows), len(rows) - len(usable), len(training), len(held), ", ".join(names)), flush=True)
+
+    torch.manual_seed(a.seed)
+    model, tokenizer = classifier(a.start, names)
+    limit = min(a.tokens, tokenizer.model_max_length)
+    if a.recipe == "own":
+        tune_gently(model)
+    learned, rng = examples(training, names, tokenizer, limit), random.Random(a.seed)
+    plan = [batch for _ in range(a.epochs) for batch in batches(learned, BATCH, rng)]
+    train(model, plan, cross_entropy(model, tokenizer.pad_token_id), settings(a, len(plan)))
+
+    export(model, tokenizer, a.out)
+    tokenizer.save_pretrained(a.out)
+    print_figures(confusion(model, tokenizer, held, names, limit), names)
+    print("\n%s is ready for: make install-model MODEL_DIR=%s MODEL_NAME=mine" % (a.out, os.path.abspath(a.out)))

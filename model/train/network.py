@@ -1,219 +1,89 @@
-"""DistilBERT in small, and how its weights begin."""
-import itertools
-import math
-import random
+"""A classifier on an encoder that others trained."""
+import os
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AutoConfig, AutoTokenizer, BertModel, DistilBertConfig, DistilBertForSequenceClassification
+from transformers.models.distilbert.modeling_distilbert import TransformerBlock
 
-from tokenizer import PAD
-
-LABELS = ["NEGATIVE", "POSITIVE"]
-
-
-class Noise:
-    """Dropout from a pool of ready masks, read at a random place: drawing fresh random
-    numbers for every activation is the slowest thing there is on a CPU."""
-
-    def __init__(self, rate, device, dtype):
-        self.rate, size = rate, 1 << 24
-        keep = torch.rand(size, device=device) >= rate
-        self.pool = (keep / (1 - rate)).to(dtype)
-
-    def __call__(self, x):
-        n = x.numel()
-        start = random.randrange(self.pool.numel() - n)
-        return x * self.pool[start:start + n].view(x.shape)
+PARTS = [("encoder.layer", "transformer.layer"),
+         ("attention.self.query", "attention.q_lin"), ("attention.self.key", "attention.k_lin"),
+         ("attention.self.value", "attention.v_lin"), ("attention.output.dense", "attention.out_lin"),
+         ("attention.output.LayerNorm", "sa_layer_norm"), ("intermediate.dense", "ffn.lin1"),
+         ("output.dense", "ffn.lin2"), ("output.LayerNorm", "output_layer_norm")]
 
 
-def no_noise(x):
-    return x
+def distilbert_name(name):
+    for bert, distilbert in PARTS:
+        name = name.replace(bert, distilbert)
+    return name
 
 
-def linear(x, lin):
-    """The weights stay float32; the product is taken in the type of x."""
-    return F.linear(x, lin.weight.to(x.dtype), lin.bias.to(x.dtype))
+def from_bert(folder, config, labels):
+    """BERT's encoder with a new head.  Every token is of type 0 here, so that this type's vector can be
+    part of each position's, and BERT without types is a DistilBERT."""
+    if config.hidden_act != "gelu" or config.layer_norm_eps != 1e-12:
+        raise SystemExit("%s: a BERT with hidden_act %s and layer_norm_eps %g, where a DistilBERT has gelu and 1e-12"
+                         % (folder, config.hidden_act, config.layer_norm_eps))
+    state = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).state_dict()
+    state["embeddings.position_embeddings.weight"] += state.pop("embeddings.token_type_embeddings.weight")[0]
+    model = DistilBertForSequenceClassification(DistilBertConfig(
+        vocab_size=config.vocab_size, max_position_embeddings=config.max_position_embeddings,
+        n_layers=config.num_hidden_layers, n_heads=config.num_attention_heads, dim=config.hidden_size,
+        hidden_dim=config.intermediate_size, pad_token_id=config.pad_token_id, **labels))
+    model.distilbert.load_state_dict({distilbert_name(k): v for k, v in state.items()})
+    return model
 
 
-def layer_norm(x, norm):
-    return F.layer_norm(x, norm.normalized_shape, norm.weight.to(x.dtype),
-                        norm.bias.to(x.dtype), norm.eps)
+def classifier(folder, names):
+    """The encoder of a DistilBERT or BERT, in a folder or of a name on the hub -> a
+    DistilBertForSequenceClassification with these labels, and its tokenizer.  A head that has as
+    many labels stays, otherwise there is a new one."""
+    config = AutoConfig.from_pretrained(folder)
+    labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
+    if config.model_type == "bert":
+        model = from_bert(folder, config, labels)
+    elif config.model_type == "distilbert":
+        model = DistilBertForSequenceClassification.from_pretrained(
+            folder, ignore_mismatched_sizes=True, dtype=torch.float32, **labels)
+    else:
+        raise SystemExit("%s: a model of type %s, where distilbert or bert is wanted" % (folder, config.model_type))
+    model.distilbert.transformer.layer[-1].__class__ = FirstTokenBlock
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
-class Attention(nn.Module):
-    def __init__(self, dim, heads):
-        super().__init__()
-        self.heads = heads
-        self.q_lin, self.k_lin = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.v_lin, self.out_lin = nn.Linear(dim, dim), nn.Linear(dim, dim)
+class FirstTokenBlock(TransformerBlock):
+    """A layer that computes nothing but [CLS], for the head reads nothing else: exact, and as the last of
+    six layers a seventh less work."""
 
-    def split(self, x):
-        """[B][T][D] -> [B][heads][T][D/heads]"""
-        return x.view(x.shape[0], x.shape[1], self.heads, -1).transpose(1, 2)
+    def forward(self, hidden_states, attention_mask=None, **_):
+        attention, first = self.attention, hidden_states[:, :1]
 
-    def forward(self, query, x, bias, noise):
-        q = self.split(linear(query, self.q_lin))
-        k, v = self.split(linear(x, self.k_lin)), self.split(linear(x, self.v_lin))
-        scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(2, 3)
-        if bias is not None:
-            scores = scores + bias
-        out = noise(scores.softmax(-1)) @ v
-        return linear(out.transpose(1, 2).reshape(query.shape), self.out_lin)
+        def split(x):
+            return x.unflatten(-1, (attention.n_heads, -1)).transpose(1, 2)
+
+        context = scaled_dot_product_attention(
+            split(attention.q_lin(first)), split(attention.k_lin(hidden_states)), split(attention.v_lin(hidden_states)),
+            None if attention_mask is None else attention_mask[:, :, :1],
+            attention.dropout.p if self.training else 0.0)
+        first = self.sa_layer_norm(attention.out_lin(context.transpose(1, 2).flatten(2)) + first)
+        return self.output_layer_norm(self.ffn(first) + first)
 
 
-class FeedForward(nn.Module):
-    def __init__(self, dim, hidden):
-        super().__init__()
-        self.lin1, self.lin2 = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-
-    def forward(self, x):
-        return linear(F.gelu(linear(x, self.lin1)), self.lin2)
-
-
-class Block(nn.Module):
-    def __init__(self, dim, heads, hidden):
-        super().__init__()
-        self.attention = Attention(dim, heads)
-        self.sa_layer_norm = nn.LayerNorm(dim, eps=1e-12)
-        self.ffn = FeedForward(dim, hidden)
-        self.output_layer_norm = nn.LayerNorm(dim, eps=1e-12)
-
-    def forward(self, x, bias, noise, rows):
-        """Only the first `rows` positions are computed; all are attended to."""
-        query = x[:, :rows]
-        query = layer_norm(noise(self.attention(query, x, bias, noise)) + query, self.sa_layer_norm)
-        return layer_norm(noise(self.ffn(query)) + query, self.output_layer_norm)
+def tune_gently(model):
+    """Settings that need not be searched for: dropout of a tenth, none in attention, and words keep their vectors
+    (half of a small model, of which a batch moves next to nothing)."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0 if name.endswith("attention.dropout") else 0.1
+    model.distilbert.embeddings.word_embeddings.weight.requires_grad = False
 
 
-class Embeddings(nn.Module):
-    def __init__(self, vocab, dim, positions):
-        super().__init__()
-        self.word_embeddings = nn.Embedding(vocab, dim)
-        self.position_embeddings = nn.Embedding(positions, dim)
-        self.LayerNorm = nn.LayerNorm(dim, eps=1e-12)
-
-    def forward(self, ids, positions):
-        return layer_norm(self.word_embeddings(ids) + self.position_embeddings(positions), self.LayerNorm)
-
-
-class DistilBert(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        self.embeddings = Embeddings(c["vocab_size"], c["dim"], c["max_position_embeddings"])
-        self.transformer = nn.Module()
-        self.transformer.layer = nn.ModuleList(
-            Block(c["dim"], c["n_heads"], c["hidden_dim"]) for _ in range(c["n_layers"]))
-
-
-class Classifier(nn.Module):
-    """Parameters have the names of DistilBertForSequenceClassification."""
-
-    def __init__(self, c):
-        super().__init__()
-        self.distilbert = DistilBert(c)
-        self.pre_classifier = nn.Linear(c["dim"], c["dim"])
-        self.classifier = nn.Linear(c["dim"], len(LABELS))
-
-    def encode(self, ids, dtype, noise=no_noise, positions=None, rows=None):
-        """ids [B][T], 0 where padded -> states [B][rows or T][D]"""
-        if positions is None:
-            positions = torch.arange(ids.shape[1], device=ids.device)
-        bias = None
-        if (ids == PAD).any():
-            bias = (ids == PAD)[:, None, None, :].to(dtype) * -1e4
-        x = noise(self.distilbert.embeddings(ids, positions).to(dtype))
-        blocks = list(self.distilbert.transformer.layer)
-        for block in blocks[:-1]:
-            x = block(x, bias, noise, None)
-        return blocks[-1](x, bias, noise, rows)
-
-    def forward(self, ids, dtype, noise=no_noise):
-        """-> logits [B][2], float32"""
-        x = self.encode(ids, dtype, noise, rows=1)[:, 0].float()
-        return linear(noise_small(F.relu(linear(x, self.pre_classifier)), noise), self.classifier)
-
-
-def noise_small(x, noise):
-    """Ordinary dropout at the rate of `noise`: the pool may have another type."""
-    return x if noise is no_noise else F.dropout(x, noise.rate)
-
-
-class WordPredictor(nn.Module):
-    """The head of the masked language model; dropped after pre-training."""
-
-    def __init__(self, dim, vocab):
-        super().__init__()
-        self.transform = nn.Linear(dim, dim)
-        self.norm = nn.LayerNorm(dim)
-        self.bias = nn.Parameter(torch.zeros(vocab))
-
-    def forward(self, x, words):
-        x = layer_norm(F.gelu(linear(x, self.transform)), self.norm)
-        return (x @ words.to(x.dtype).t()).float() + self.bias
-
-
-def config(vocab_size, a):
-    return {
-        "_name_or_path": "distilsst-starter", "activation": "gelu",
-        "architectures": ["DistilBertForSequenceClassification"],
-        "attention_dropout": 0.1, "dim": a.dim, "dropout": 0.1, "finetuning_task": "sst-2",
-        "hidden_dim": a.hidden, "id2label": {str(i): name for i, name in enumerate(LABELS)},
-        "initializer_range": 0.02, "label2id": {name: i for i, name in enumerate(LABELS)},
-        "max_position_embeddings": 512, "model_type": "distilbert", "n_heads": a.heads,
-        "n_layers": a.layers, "output_past": True, "pad_token_id": PAD, "qa_dropout": 0.1,
-        "seq_classif_dropout": 0.1, "sinusoidal_pos_embds": False, "tie_weights_": True,
-        "transformers_version": "4.29.2", "vocab_size": vocab_size,
-    }
-
-
-def initialise(model, word_vectors):
-    for name, p in model.named_parameters():
-        if name.endswith("bias"):
-            nn.init.zeros_(p)
-        elif "orm" not in name:
-            nn.init.normal_(p, std=0.03)
-    with torch.no_grad():
-        embeddings = model.distilbert.embeddings
-        embeddings.word_embeddings.weight.copy_(torch.from_numpy(word_vectors))
-        embeddings.position_embeddings.weight.copy_(sinusoids(*embeddings.position_embeddings.weight.shape))
-        for block, offsets in zip(model.distilbert.transformer.layer, itertools.cycle(NEAR)):
-            look_near(block.attention, offsets)
-
-
-# Where each head of a layer begins to look: so many words further on; at any word (None).
-NEAR = [(-1, 1, 0, None), (-1, 1, -2, None), (-1, 1, 2, None)]
-
-
-def frequencies(dim):
-    return torch.exp(-torch.arange(0, dim, 2) * math.log(1e4) / dim)
-
-
-def sinusoids(positions, dim):
-    """About as large as the word vectors.  Neighbouring positions start alike, so that the
-    far ones, which few texts reach, are never far from trained ones."""
-    angle = torch.arange(positions)[:, None] * frequencies(dim)
-    return 0.04 * torch.cat([angle.sin(), angle.cos()], 1)
-
-
-def look_near(attention, offsets):
-    """Heads that begin as a convolution: a small transformer that first has to find out that
-    neighbours matter needs twice the steps.  A turn of the sines and cosines of position i
-    by `offset` gives those of position i + offset, so that the product of query and key is
-    largest there.  A half of the frequencies is enough, the faster one."""
-    dim = attention.q_lin.weight.shape[1]
-    rows = dim // attention.heads
-    sines = torch.arange(rows // 2) * (dim // 2 // rows)
-    cosines = sines + dim // 2
-    for head, offset in zip(range(attention.heads), itertools.cycle(offsets)):
-        if offset is None:
-            continue
-        query, key = (lin.weight[head * rows:(head + 1) * rows].zero_() for lin in (attention.q_lin, attention.k_lin))
-        turn = frequencies(dim)[sines] * offset
-        even, odd = torch.arange(0, rows, 2), torch.arange(1, rows, 2)
-        key[even, sines] = key[odd, cosines] = torch.tensor(SHARPNESS)
-        query[even, sines] = query[odd, cosines] = SHARPNESS * turn.cos()
-        query[even, cosines], query[odd, sines] = SHARPNESS * turn.sin(), -SHARPNESS * turn.sin()
-
-
-SHARPNESS = 0.85     # of the first attention to neighbours
+def export(model, tokenizer, folder):
+    """save_pretrained, and the vocabulary in a line each, which transformers no longer writes"""
+    model.save_pretrained(folder)
+    vocabulary = tokenizer.get_vocab()
+    with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8", newline="\n") as f:
+        f.writelines(piece + "\n" for piece in sorted(vocabulary, key=vocabulary.get))

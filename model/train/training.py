@@ -1,68 +1,97 @@
-"""The loop that every network is trained by."""
+"""The loop that every classifier is trained by."""
+import dataclasses
 import os
-import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from tqdm import tqdm
 
-from corpora import SEED
-
-SAVE_EVERY = 200     # steps
+SAVE_EVERY = 200     # batches
 
 
-def train(stage, module, steps, stream, loss_of, peak, a):
-    """AdamW with warm-up and linear decay.  stream(rng) yields the arguments of loss_of
-    without end.  The state is kept in --work; a stage found there goes on or is done."""
-    path = os.path.join(a.work, stage + ".pt")
-    decayed = [p for p in module.parameters() if p.dim() > 1]
-    others = [p for p in module.parameters() if p.dim() == 1]
-    opt = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01},
-                             {"params": others, "weight_decay": 0.0}], betas=(0.9, 0.98))
-    done = {"steps": 0, "tokens": 0, "seconds": 0.0, "loss": 0.0}
-    if os.path.exists(path):
-        saved = torch.load(path, map_location=a.device)
-        module.load_state_dict(saved["module"])
-        opt.load_state_dict(saved["opt"])
-        done = saved["done"]
-    batch_of = stream(np.random.default_rng([SEED, done["steps"]]))
-    while done["steps"] < steps:
-        begin = time.time()
-        progress = done["steps"] / steps
+@dataclasses.dataclass
+class Settings:
+    name: str                   # on the progress bar
+    seed: int = 1
+    rate: float = 6e-5          # at the end of the warm-up
+    warmup: int = 300           # batches
+    weight_decay: float = 0.01
+    compute: str = "float32"    # or bfloat16, the type of the products
+
+
+def batches(examples, size, rng):
+    """One pass over (ids, target): neighbours in length share a batch, so that next to nothing
+    is padding; the batches come in random order."""
+    order = sorted(rng.sample(range(len(examples)), len(examples)), key=lambda i: len(examples[i][0]))
+    out = [[examples[i] for i in order[start:start + size]] for start in range(0, len(order), size)]
+    rng.shuffle(out)
+    return out
+
+
+def tensors(texts, pad, device):
+    """Lists of ids -> input_ids [B][T], and attention_mask where something is padding"""
+    longest = max(map(len, texts))
+    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids in texts], device=device)
+    if all(len(text) == longest for text in texts):
+        return {"input_ids": ids}
+    lengths = torch.tensor([len(text) for text in texts], device=device)
+    return {"input_ids": ids, "attention_mask": (torch.arange(longest, device=device) < lengths[:, None]).long()}
+
+
+def optimiser(model, weight_decay):
+    """AdamW on all that learns; decay on matrices alone"""
+    learning = [p for p in model.parameters() if p.requires_grad]
+    return torch.optim.AdamW([{"params": [p for p in learning if p.dim() > 1], "weight_decay": weight_decay},
+                              {"params": [p for p in learning if p.dim() == 1], "weight_decay": 0.0}], fused=True)
+
+
+def rate(step, steps, settings):
+    """Linear warm-up, then linearly to nothing at the end"""
+    return settings.rate * min((step + 1) / settings.warmup, 1, (steps - step) / max(steps - settings.warmup, 1))
+
+
+def cross_entropy(model, pad):
+    """The loss where a batch has pairs of ids and the probability of each label"""
+    def loss(batch, _step):
+        logits = model(**tensors([ids for ids, _ in batch], pad, model.device)).logits
+        return F.cross_entropy(logits.float(), torch.tensor([target for _, target in batch], device=model.device))
+    return loss
+
+
+def train(model, plan, loss_of, settings, path=None):
+    """plan: the batches in their order; loss_of(batch, step).  The state is kept in `path`, and a run
+    found there goes on where it was: on the same machine with the same result as without the stop."""
+    opt, first, mean = optimiser(model, settings.weight_decay), 0, None
+    torch.manual_seed(settings.seed)
+    if path and os.path.exists(path):
+        first = load(path, model, opt)
+    model.train()
+    bar = tqdm(range(first, len(plan)), initial=first, total=len(plan), mininterval=1, unit="batch", desc=settings.name)
+    for step in bar:
         for group in opt.param_groups:
-            group["lr"] = peak * min(progress / 0.05 + 0.01, 1, (1 - progress) / 0.95)
-        batch = next(batch_of)
-        loss = loss_of(*batch)
-        opt.zero_grad(set_to_none=True)
+            group["lr"] = rate(step, len(plan), settings)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.compute == "bfloat16"):
+            loss = loss_of(plan[step], step)
+        opt.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
-        done["steps"] += 1
-        done["tokens"] += batch[0].numel()
-        done["loss"] += (loss.item() - done["loss"]) * max(0.01, 1 / done["steps"])
-        done["seconds"] += time.time() - begin
-        if done["steps"] % SAVE_EVERY == 0 or done["steps"] == steps:
-            save(path, module, opt, done)
-        show(stage, done, steps)
+        mean = loss.item() if mean is None else mean + (loss.item() - mean) / 100
+        bar.set_postfix(loss="%.4f" % mean, refresh=False)
+        if path and ((step + 1) % SAVE_EVERY == 0 or step + 1 == len(plan)):
+            save(path, model, opt, step + 1)
+    model.eval()
 
 
-def doubting(logit_of, doubt):
-    """Binary cross-entropy; `doubt` is the share of labels not to be believed."""
-    def loss_of(ids, y):
-        return F.binary_cross_entropy_with_logits(logit_of(ids), y * (1 - doubt) + doubt / 2)
-    return loss_of
-
-
-def save(path, module, opt, done):
-    torch.save({"module": module.state_dict(), "opt": opt.state_dict(), "done": done}, path + ".new")
+def save(path, model, opt, step):
+    torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "random": torch.get_rng_state()},
+               path + ".new")
     os.replace(path + ".new", path)
 
 
-def show(stage, done, steps):
-    """A progress bar, on one line that is written over."""
-    share = done["steps"] / steps
-    left = done["seconds"] / share - done["seconds"]
-    print("\r%-10s |%-30s| %d of %d steps  loss %.4f  %.0f tokens/s  %d:%02d left " % (
-        stage, "#" * int(30 * share), done["steps"], steps, done["loss"],
-        done["tokens"] / done["seconds"], left // 60, left % 60), end="\n" if share == 1 else "", flush=True)
+def load(path, model, opt):
+    saved = torch.load(path, map_location="cpu")
+    model.load_state_dict(saved["model"])
+    opt.load_state_dict(saved["opt"])
+    torch.set_rng_state(saved["random"])
+    return saved["step"]
