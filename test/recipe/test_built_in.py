@@ -1,0 +1,105 @@
+import json
+import os
+import random
+import re
+import tempfile
+import unittest
+
+import made_up
+import torch
+from made_up import run
+from safetensors.torch import load_file
+
+from corpora import load_data, runs
+from evaluate import probabilities
+from network import classifier
+from teach import learner, mean_of_weights, opinion
+
+
+def corpora(folder):
+    """Files of the corpora's names and forms, as few rows as the recipe's split allows"""
+    rng, path = random.Random(11), lambda name: os.path.join(folder, name)
+    rows = [(text, int(label == "praise")) for text, label in made_up.labelled(9000, seed=3, length=12) if label != "neither"]
+
+    def some(n, label=None):
+        chosen = [row for row in rows if label in (None, row[1])][:n]
+        rows[:] = [row for row in rows if row not in set(chosen)]
+        return chosen
+
+    made_up.write(path("sst2_dev.tsv"), ["sentence\tlabel"] + ["%s \t%d" % row for row in some(20)])
+    whole = [(text + " .", label) for text, label in some(800)]
+    phrases = [(" ".join(text.split()[3:9]), label) for text, label in whole]
+    phrases = [(text, label) for text, label in phrases if set(text.split()) & set(made_up.PRAISE + made_up.BLAME)]
+    made_up.write(path("sst2_train.tsv"), ["sentence\tlabel"] + ["%s \t%d" % row for row in whole + phrases])
+    copied = [(text + " too", label) for text, label in whole]
+    for name in ("rt_snippets", "customer_reviews"):
+        made_up.write(path(name + ".tsv.gz"), ["sentence\tlabel"] + ["%s\t%d" % row for row in some(50) + copied])
+    made_up.write(path("imdb_train.tsv.gz"), ["label\trating\tid\ttext"] + [
+        "%d\t%d\t%s/%d_1\t%s<br />%s" % (label, 9 * label + 1, ("neg", "pos")[label], i, text, " ".join(rng.choices(made_up.FILLING, k=40)))
+        for label in (0, 1) for i, (text, _) in enumerate(some(1050, label))])
+    for name in ("books", "dvd", "electronics", "kitchen"):
+        made_up.write(path("amazon_%s.tsv.gz" % name), ["sentence\tlabel"] + [
+            '"%s\n""so""."\t%d' % row for label in (0, 1) for row in some(60, label)])
+
+
+class BuiltIn(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = folder.name
+        made_up.encoder(cls.path("base"))
+        os.mkdir(cls.path("data"))
+        corpora(cls.path("data"))
+
+    @classmethod
+    def path(cls, name):
+        return os.path.join(cls.folder, name)
+
+    def test_held_back(self):
+        """No training text is among those that judge, nor shares six words in a row with a short one"""
+        data = load_data(self.path("data"))
+        sizes = {name: len(rows) for name, rows in data.items()}
+        self.assertEqual((sizes["dev"], sizes["held_imdb"], sizes["held_amazon"], sizes["everyday"]), (20, 2000, 400, 100))
+        self.assertGreaterEqual(sizes["held_sst2"], 500)
+        trained = data["sst2"] + data["short"] + data["reviews"]
+        judging = data["dev"] + data["everyday"] + data["held_sst2"] + data["held_imdb"] + data["held_amazon"]
+        self.assertTrue({text for text, _ in trained}.isdisjoint({text for text, _ in judging}))
+        taken = set().union(*(runs(text) for text, _ in data["held_sst2"]))
+        self.assertTrue(all(taken.isdisjoint(runs(text)) for text, _ in data["sst2"] + data["short"]))
+        self.assertTrue(all(len(data[name]) > 100 for name in ("sst2", "short", "reviews")))
+        self.assertNotIn("<br", " ".join(text for text, _ in data["reviews"]))
+
+    def test_teach_and_distil(self):
+        """Two teachers and their student: a folder in F16 that is right about what they were taught"""
+        for seed in ("1", "2"):
+            run("teach", "--data", self.path("data"), "--from", self.path("base"), "--work", self.path("work"),
+                "--seed", seed, "--epochs", "8", "--rate", "3e-3", "--threads", "1")
+        teachers = [self.path("work/teacher-%d" % seed) for seed in (1, 2)]
+        said = run("distil", "--data", self.path("data"), "--teachers", *teachers, "--work", self.path("work"),
+                   "--out", self.path("made"), "--epochs", "8", "--rate", "3e-3", "--threads", "1")
+        self.assertEqual(sorted(os.listdir(self.path("made"))), ["config.json", "model.safetensors", "vocab.txt"])
+        self.assertEqual({x.dtype for x in load_file(self.path("made/model.safetensors")).values()}, {torch.float16})
+        with open(self.path("made/config.json")) as f:
+            self.assertEqual(json.load(f)["id2label"], {"0": "NEGATIVE", "1": "POSITIVE"})
+        accuracy = {name: float(x) for name, x in re.findall(r"(\w+).*of +\d+ +([\d.]+) %", said)}
+        self.assertEqual(set(accuracy), {"SST", "IMDB", "Amazon"})
+        self.assertGreater(min(accuracy.values()), 90, said)
+        self.assertRegex(said, r"countries +0\.\d+ \(.+\) to 0\.\d+ \(.+\): a gap of 0\.\d+")
+        model, tokenizer = classifier(self.path("made"), ["NEGATIVE", "POSITIVE"])
+        scores = probabilities(model.eval(), tokenizer, ["it was a lovely film .", "this is an awful film ."])[:, 1]
+        self.assertGreater(scores[0], 0.5)
+        self.assertLess(scores[1], 0.5)
+
+    def test_teachers(self):
+        """The student begins as the mean of the weights, and is told the mean of the probabilities"""
+        models = [learner(self.path("base"))[0].eval() for _ in range(3)]
+        self.assertTrue(torch.equal(models[0].classifier.weight, models[1].classifier.weight))
+        with torch.no_grad():
+            models[0].classifier.weight += 0.5
+            models[1].classifier.bias += 1.0
+        mean_of_weights(models[2], models[:2])
+        self.assertTrue(torch.allclose(models[2].classifier.weight, models[1].classifier.weight + 0.25))
+        inputs = {"input_ids": torch.arange(5, 15, device=models[0].device)[None]}
+        expected = (models[0](**inputs).logits.softmax(1) + models[1](**inputs).logits.softmax(1)) / 2
+        self.assertTrue(torch.allclose(opinion(models[:2], inputs), expected))
