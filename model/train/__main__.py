@@ -12,6 +12,7 @@ import argparse
 import os
 
 import torch
+import transformers
 
 from finetune import finetune
 from teach import distil, teach
@@ -68,6 +69,8 @@ def main():
     add_built_in(commands)
     a = parser.parse_args()
     torch.set_num_threads(a.threads)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     a.run(a)
 
 

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer, DistilBertForSequenceClassification
 
-from finetune import settings
+from finetune import confusion, settings
+from network import classifier
 
 
 class Finetune(unittest.TestCase):
@@ -64,6 +65,16 @@ class Finetune(unittest.TestCase):
         with open(self.path("three/config.json")) as f:
             config = json.load(f)
         self.assertEqual((config["architectures"], config["model_type"]), (["DistilBertForSequenceClassification"], "distilbert"))
+
+    def test_confusion(self):
+        """Of the confusion matrix a row is what a text is, a column what it is taken for"""
+        names = ["blame", "praise"]
+        model, tokenizer = classifier(self.base, names)
+        with torch.no_grad():
+            model.classifier.weight.zero_()
+            model.classifier.bias.copy_(torch.tensor([0.0, 1.0]))
+        rows = [("good", "praise"), ("bad", "blame"), ("dull", "blame"), ("awful", "0")]
+        self.assertEqual(confusion(model.eval(), tokenizer, rows, names, 128).tolist(), [[0, 3], [0, 1]])
 
     def test_seed(self):
         """A seed gives the same weights again, another one gives others"""
