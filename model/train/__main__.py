@@ -71,7 +71,10 @@ def main():
     torch.set_num_threads(a.threads)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    a.run(a)
+    try:
+        a.run(a)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit("model/train: %s" % error)
 
 
 if __name__ == "__main__":

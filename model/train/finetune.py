@@ -56,6 +56,8 @@ def print_figures(counts, names):
 
 
 def finetune(a):
+    if os.path.isdir(a.out) and os.listdir(a.out):
+        raise SystemExit("%s: not empty" % a.out)
     columns, rows = read_query(a.query, a.dsn) if a.query else read_file(a.data)
     usable = labelled_rows(columns, rows, a.text, a.label)
     names = names_of_labels(usable, known_labels(a.start))

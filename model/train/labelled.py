@@ -2,6 +2,7 @@
 import csv
 import gzip
 import random
+import sys
 
 TEXT_COLUMNS = ["text", "sentence", "review"]
 
@@ -13,6 +14,7 @@ def open_text(path):
 def read_file(path):
     """A CSV, or a TSV without quotes, with a header, perhaps gzipped -> names of the columns, rows"""
     tsv = {"delimiter": "\t", "quoting": csv.QUOTE_NONE}
+    csv.field_size_limit(sys.maxsize)
     with open_text(path) as f:
         rows = list(csv.reader(f, **(tsv if path.removesuffix(".gz").endswith(".tsv") else {})))
     if not rows:
@@ -26,12 +28,13 @@ def read_file(path):
 def read_query(query, dsn):
     """-> names of the columns, rows; dsn may be empty, as for psql"""
     import psycopg
-    with psycopg.connect(dsn) as connection:
-        connection.read_only = True
-        cursor = connection.execute(query)
-        if cursor.description is None:
-            raise SystemExit("--query: no SELECT")
-        return [column.name for column in cursor.description], cursor.fetchall()
+    try:
+        with psycopg.connect(dsn) as connection:
+            connection.read_only = True
+            cursor = connection.execute(query)
+            return [column.name for column in cursor.description or []], cursor.fetchall()
+    except psycopg.Error as error:
+        raise SystemExit("--query: %s" % error)
 
 
 def column(names, wanted):
@@ -69,6 +72,8 @@ def hold_back(rows, share, seed):
     rng, train, held = random.Random(seed), [], []
     for label in sorted({label for _, label in rows}):
         of_label = [row for row in rows if row[1] == label]
+        if len(of_label) < 2:
+            raise SystemExit("label %s: a row to learn from and one to judge by are wanted, there is one in all" % label)
         rng.shuffle(of_label)
         n = max(1, round(share * len(of_label)))
         held += of_label[:n]

@@ -114,12 +114,14 @@ class Finetune(unittest.TestCase):
         self.assertIn("labels: 1, 2, 10", said)
 
     def test_query(self):
-        """Rows that a query gives are those of a file"""
+        """Rows that a query gives are those of a file; what the server says of a wrong one is passed on"""
         if "PGHOST" not in os.environ:
             self.skipTest("no server: PGHOST is not set (test/scratch sets it)")
         values = ", ".join("('%s', '%s')" % row for row in made_up.labelled(100))
         said = self.finetune("queried", "--query", "SELECT a AS text, b AS label FROM (VALUES %s, (NULL, 'blame')) AS v(a, b)" % values,
                              "--dsn", "dbname=postgres", epochs="1")
+        with self.assertRaisesRegex(SystemExit, 'relation "nowhere" does not exist'):
+            self.finetune("none", "--query", "SELECT * FROM nowhere", "--dsn", "dbname=postgres")
         self.assertIn("101 rows, 1 of them empty or repeated; 90 to train on, 10 held back", said)
 
     def test_card(self):
@@ -138,10 +140,18 @@ class Finetune(unittest.TestCase):
         made_up.write(self.path("one.csv"), ["label,text", "good,fine", "good,lovely"])
         made_up.write(self.path("ragged.csv"), ["label,text", "good,fine", "bad"])
         made_up.write(self.path("empty.csv"), [])
+        made_up.write(self.path("rare.csv"), ["label,text", "good,fine", "bad,dull", "good,lovely"])
+        with open(self.path("latin.csv"), "wb") as f:
+            f.write(b"label,text\ngood,caf\xe9\n")
         for name, more, reason in [("one.csv", [], "two labels at least; there is: good"),
                                    ("ragged.csv", [], "row 3 has 1 columns, the header has 2"),
                                    ("empty.csv", [], "empty"),
+                                   ("rare.csv", [], "label bad: .* one in all"),
+                                   ("latin.csv", [], "can't decode byte 0xe9"),
+                                   ("absent.csv", [], "No such file"),
                                    ("one.csv", ["--label", "grade"], "no column named grade; there are: label, text")]:
             with self.assertRaisesRegex(SystemExit, reason):
                 self.finetune("none", *more, data=self.path(name))
         self.assertFalse(os.path.exists(self.path("none")))
+        with self.assertRaisesRegex(SystemExit, "base: not empty"):
+            self.finetune("base")
