@@ -27,7 +27,7 @@ def settings(a, n):
     return Settings("finetune", a.seed, a.rate or 5e-5, n // 10 + 1, compute=a.compute)
 
 
-def examples(rows, names, tokenizer, limit):
+def encoded(rows, names, tokenizer, limit):
     ids = tokenizer([text for text, _ in rows], truncation=True, max_length=limit)["input_ids"]
     return [(text, one_hot(index(names, label), len(names))) for text, (_, label) in zip(ids, rows)]
 
@@ -70,7 +70,7 @@ def finetune(a):
     limit = min(a.tokens, tokenizer.model_max_length)
     if a.recipe == "own":
         tune_gently(model)
-    learned, rng = examples(training, names, tokenizer, limit), random.Random(a.seed)
+    learned, rng = encoded(training, names, tokenizer, limit), random.Random(a.seed)
     plan = [batch for _ in range(a.epochs) for batch in batches(learned, BATCH, rng)]
     train(model, plan, cross_entropy(model, tokenizer.pad_token_id), settings(a, len(plan)))
 

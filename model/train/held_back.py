@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the rows that no starter model is trained on, for make accuracy: python3 model/train/held_back.py DATA OUT
+"""Writes the rows that the built-in model is not trained on, for make accuracy: python3 model/train/held_back.py DATA OUT
 
 DATA is the folder with the corpora; OUT gets held_imdb.tsv, held_amazon.tsv and held_sst2.tsv: label<TAB>sentence.
 """
