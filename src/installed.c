@@ -67,7 +67,7 @@ add_model(const SstRows *rows, const char *name, bool is_default)
         values[8] = Int64GetDatum((int64) m->map.size);
     }
     values[9] = BoolGetDatum(is_default);
-    nulls[9] = false;
+    nulls[9] = sst_setting_is_misplaced();
     nulls[10] = !problem.text;
     values[10] = CStringGetTextDatum(problem.text ? problem.text : "");
     sst_rows_add(rows, values, nulls);
@@ -111,7 +111,8 @@ Datum
 sst2_models(PG_FUNCTION_ARGS)
 {
     const SstRows rows = sst_rows_begin(fcinfo);
-    const char *server = sst_setting_model();
+    const bool  misplaced = sst_setting_is_misplaced();
+    const char *server = misplaced ? "" : sst_setting_model();
     List       *names = list_folder();
     bool        listed = false;
     ListCell   *lc;
@@ -125,7 +126,7 @@ sst2_models(PG_FUNCTION_ARGS)
         listed |= is_default;
     }
     /* a path, or nothing */
-    if (!listed)
+    if (!listed && !misplaced)
         add_model(&rows, server, true);
     return (Datum) 0;
 }

@@ -193,10 +193,16 @@ misplaced_hint(void)
     }
 }
 
+bool
+sst_setting_is_misplaced(void)
+{
+    return strcmp(model_setting, MISPLACED) == 0;
+}
+
 const char *
 sst_setting_model(void)
 {
-    if (strcmp(model_setting, MISPLACED) == 0)
+    if (sst_setting_is_misplaced())
         ereport(ERROR,
                 (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
                  errmsg("parameter \"distilsst.model\" is set for a role, a database or a connection"),

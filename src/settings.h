@@ -11,7 +11,10 @@
  */
 extern void sst_settings_define(void (*define) (void));
 
-/* distilsst.model: a name, or an absolute path. Raises an ERROR where it is set for a role, a database or a connection. */
+/* Has a role, a database or a connection set distilsst.model, so that the server's own value is out of reach? */
+extern bool sst_setting_is_misplaced(void);
+
+/* distilsst.model: a name, or an absolute path. Raises an ERROR where it is misplaced. */
 extern const char *sst_setting_model(void);
 
 /* The same without an ERROR, and without the folders of a path, for everyone to see. */

@@ -57,6 +57,9 @@ sub is_refused
 	}
 	my $said = session()->try("SET distilsst.isa = c; SELECT sst2_fingerprint('$model') IS NULL; SHOW distilsst.isa; $parallel $named");
 	is("$said->{said}$said->{out}", "f\nc\n$sum", "$name: a call that names its model answers");
+	$said = session()->try(q(SELECT name, is_default, error FROM sst2_models() ORDER BY name COLLATE "C"));
+	is("$said->{said}$said->{out}", join("\n", map { "$_||" } sort $BUILTIN, $model), 'and sst2_models() lists the models, none as the default')
+	  if $message =~ /is set for/;
 }
 
 sub is_reset
