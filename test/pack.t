@@ -17,9 +17,10 @@ umask 022;
 
 sub fingerprint
 {
-	my ($precision) = @_;
+	my ($precision, $notice) = @_;
 	return sha256_hex(join('', map { "$_ " . sha256_hex(read_file("$source/$_")) . "\n" }
-				'config.json', 'model.safetensors', 'vocab.txt') . "precision $precision\nlayout 2\narithmetic 1\n");
+				'config.json', 'model.safetensors', 'vocab.txt') . "precision $precision\nlayout 2\narithmetic 1\n"
+			. (defined $notice ? 'notice ' . sha256_hex($notice) . "\n" : ''));
 }
 my $digits = substr(fingerprint('fp32'), 0, 8);
 
@@ -28,6 +29,7 @@ sub run_command
 {
 	my ($option, @command) = @_;
 	my $pid = fork // die "fork: $!";
+	@SIG{qw(HUP INT QUIT TERM)} = ('DEFAULT') x 4 if $pid == 0;	# whatever we were started with
 	if ($pid == 0)
 	{
 		%ENV = (%ENV, %{ $option->{env} // {} });
@@ -149,13 +151,18 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 	like($said, qr/, already there$/, 'and says so');
 	is_deeply([ (stat $file)[ 1, 9 ] ], \@before, 'the file is left as it was');
 	my $old = read_file($file);
-	refuses('other contents', qq("$file" exists with other contents, and a model is never replaced),
-		$source, $out, '--name', 'm', '--notice', 'Note.');
+	write_file($file, 'other');
+	refuses('other contents', qq("$file" exists with other contents, and a model is never replaced), $source, $out, '--name', 'm');
+	is(read_file($file), 'other', 'which stay');
+	write_file($file, $old);
 	write_file("$out/short.dsst", substr($old, 0, -1));
 	refuses('a truncated file', qq("$out/short.dsst" exists with other contents, and a model is never replaced),
 		$source, "$out/short.dsst", '--name', 'm');
 	is(read_file($file) eq $old, 1, 'the file is still as it was');
 	is(files_in($out), "m-$digits.dsst short.dsst", 'and nothing else is there');
+	$out = new_folder();
+	pack_it($source, $out, '--name', 'm', '--notice', 'Note.');
+	is(files_in($out), 'm-' . substr(fingerprint('fp32', 'Note.'), 0, 8) . '.dsst', 'a notice makes another model');
 }
 
 {
