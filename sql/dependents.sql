@@ -18,6 +18,7 @@ CREATE RULE reviews_rule AS ON INSERT TO reviews WHERE sst2_score(new.body) > 2 
 CREATE DOMAIN happy_text AS text CONSTRAINT happy CHECK (sst2_label(value) = 'POSITIVE');
 CREATE TABLE by_label (body text) PARTITION BY LIST (sst2_label(body));
 CREATE VIEW labels AS SELECT id, sst2_label(body) AS label FROM reviews;
+CREATE RULE labels_rule AS ON UPDATE TO labels DO INSTEAD UPDATE reviews SET body = sst2_label(new.label);
 CREATE VIEW counts AS SELECT label, count(*) FROM labels GROUP BY label;
 CREATE MATERIALIZED VIEW stored_counts AS SELECT * FROM counts WITH NO DATA;
 SELECT * FROM sst2_dependents();

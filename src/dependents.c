@@ -76,7 +76,7 @@ static const char *const dependents_query =
 "), described AS ("
 "  SELECT u.*, CASE"
 "    WHEN a.attnum IS NOT NULL THEN CASE a.attgenerated WHEN '' THEN 'default' ELSE 'generated column' END"
-"    WHEN m.relkind IS NOT NULL THEN CASE m.relkind WHEN 'm' THEN 'materialized view' WHEN 'v' THEN NULL ELSE 'rule' END"
+"    WHEN m.relkind IS NOT NULL THEN CASE WHEN r.ev_type <> '1' THEN 'rule' WHEN m.relkind = 'm' THEN 'materialized view' END"
 "    WHEN c.relkind IN ('i', 'I') THEN 'index'"
 "    WHEN c.relkind = 'p' AND u.objsubid = 0 THEN 'partition key'"
 "    ELSE CASE u.classid WHEN 'pg_catalog.pg_constraint'::regclass THEN 'constraint'"

@@ -42,12 +42,23 @@ shown_name(const char *name)
     return shown;
 }
 
+/* Opens a model, and looks at its word embeddings too. */
+static OpenModel *
+inspect_all(const char *name, ModelProblem *problem)
+{
+    OpenModel  *m = sst_models_inspect(name, problem);
+
+    if (!problem->text && sst_models_damaged_words(&m->model) > 0)
+        problem->text = sst_status_text(SST_DAMAGED);
+    return m;
+}
+
 /* The row of a model: what its file says, or why it says nothing. */
 static void
 add_model(const SstRows *rows, const char *name, bool is_default)
 {
     ModelProblem problem;
-    OpenModel  *m = sst_models_inspect(name, &problem);
+    OpenModel  *m = inspect_all(name, &problem);
     const sst_shape *shape = &m->model.shape;
     Datum       values[11];
     bool        nulls[11];

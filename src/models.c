@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -156,12 +157,24 @@ open_file(OpenModel *m)
     return (ModelProblem) {.text = NULL};
 }
 
+/* BASE-XXXXXXXX, with digits of a fingerprint? */
+static bool
+is_model_name(const char *name)
+{
+    const char *dash = strrchr(name, '-');
+
+    return dash && sst_name_is_valid(name, dash - name) && strlen(dash + 1) == SST_NAME_DIGITS &&
+        strspn(dash + 1, "0123456789abcdef") == SST_NAME_DIGITS;
+}
+
 OpenModel *
 sst_models_inspect(const char *name, ModelProblem *problem)
 {
     OpenModel  *m = make_model(name);
 
-    *problem = open_file(m);
+    *problem = (ModelProblem) {.text = "this is not the name of a model"};
+    if (is_absolute_path(name) || is_model_name(name))
+        *problem = open_file(m);
     return m;
 }
 
@@ -185,14 +198,10 @@ report_problem(const OpenModel *m, ModelProblem problem, bool named)
              model_hint(named)));
 }
 
-/* BASE-XXXXXXXX, with digits of a fingerprint? */
-static bool
-is_model_name(const char *name)
+static const char *
+clipped(const char *name)
 {
-    const char *dash = strrchr(name, '-');
-
-    return dash && sst_name_is_valid(name, dash - name) && strlen(dash + 1) == SST_NAME_DIGITS &&
-        strspn(dash + 1, "0123456789abcdef") == SST_NAME_DIGITS;
+    return pnstrdup(name, pg_mbcliplen(name, (int) strlen(name), 2 * SST_NAME_SIZE));
 }
 
 static void
@@ -202,7 +211,7 @@ check_name(const char *name, bool named)
         return;
     ereport(ERROR,
             (errcode(named ? ERRCODE_INVALID_PARAMETER_VALUE : ERRCODE_CONFIG_FILE_ERROR),
-             errmsg("\"%s\" is not the name of a sentiment model", shown_name(name)),
+             errmsg("\"%s\" is not the name of a sentiment model", clipped(shown_name(name))),
              errdetail("A name has letters, digits, \".\", \"_\" and \"-\", and ends with \"-\" and the first eight digits of "
                        "the model's fingerprint, as \"%s\" does.", SST_BUILTIN_MODEL),
              named ? errhint("sst2_models() lists the models that are installed.") :
@@ -314,4 +323,17 @@ sst_models_check(OpenModel *m, sst_status status)
             report_problem(m, (ModelProblem) {.text = sst_status_text(status)},
                            strcmp(m->map.name, sst_setting_model_shown()) != 0);
     }
+}
+
+uint32
+sst_models_damaged_words(const sst_model *model)
+{
+    uint32      damaged = 0;
+
+    for (uint32 id = 0; id < model->shape.vocab; id++)
+    {
+        CHECK_FOR_INTERRUPTS();
+        damaged += !sst_word_is_intact(model, id);
+    }
+    return damaged;
 }

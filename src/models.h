@@ -53,6 +53,9 @@ extern const char *sst_models_file(const OpenModel *m);
 /* Raises an ERROR for a status of the core that is not SST_OK, about this model. */
 extern void sst_models_check(OpenModel *m, sst_status status);
 
+/* How many word embeddings differ from their checksums; opening a model does not look at them. Reads the whole file. */
+extern uint32 sst_models_damaged_words(const sst_model *model);
+
 /* CHECK_FOR_INTERRUPTS() for the core. */
 extern const sst_tick sst_interrupts;
 

@@ -99,7 +99,8 @@ look_for_misplaced(List *placeholders)
                     (errcode(ERRCODE_CANT_CHANGE_RUNTIME_PARAM),
                      errmsg("parameter \"distilsst.model\" cannot be set in a session"),
                      errdetail("The server's configuration says which model answers, since stored answers are everybody's."),
-                     errhint("Run RESET distilsst.model. To have another model answer, name it in the call.")));
+                     errhint("Run RESET distilsst.model, or in a new session ALTER FUNCTION ... RESET distilsst.model where a "
+                             "function sets it. To have another model answer, name it in the call.")));
         misplaced = p->source;
     }
 }

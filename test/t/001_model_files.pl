@@ -93,6 +93,7 @@ refuses_bytes(flipped(length($packed) - $_), $damaged, "byte $_ before the end f
 	is($session->query("SELECT sst2_logits('b c')"), $other, 'and the session goes on');
 	is($session->query('SELECT test, got, ok FROM sst2_selftest() LIMIT 1'),
 		'checksums of the packed file|weights equal, 1 word embeddings differ|f', 'sst2_selftest() finds it');
+	is($session->query('SELECT error FROM sst2_models() WHERE is_default'), $damaged, 'and so does sst2_models()');
 	server_model($good);
 }
 

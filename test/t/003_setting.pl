@@ -131,7 +131,8 @@ for my $set ("SET distilsst.model = '$BUILTIN'", "SELECT set_config('distilsst.m
 		$session->query($set);
 		my $said = $session->try($use);
 		error_is($said->{error}, '55P02', $in_session, q(The server's configuration says which model answers, since stored answers are everybody's.),
-			'Run RESET distilsst.model. To have another model answer, name it in the call.', "$set: $use") if $use !~ /model =>/;
+			'Run RESET distilsst.model, or in a new session ALTER FUNCTION ... RESET distilsst.model where a function sets it. '
+			  . 'To have another model answer, name it in the call.', "$set: $use") if $use !~ /model =>/;
 		is($said->{error}{message}, $in_session, "$set: where the library is not loaded no call answers") if $use =~ /model =>/;
 		is(join(' ', @{ $said->{notices} }), '', 'and nothing else is said');
 		$session->query($set =~ /BEGIN/ ? 'ROLLBACK' : 'RESET distilsst.model');

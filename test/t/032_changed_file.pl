@@ -14,6 +14,7 @@ my $folder = '6,256,4,1024,512,300,2';
 my $model = made_model($dir, 'changed', $folder);
 my $other = made_model($dir, 'other', '6,256,4,1024,512,400,2');
 my $name = install_model($model);
+server_model($name);
 my $boss = SstTest::Session->new;
 my ($path) = $boss->query("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'") . "/distilsst/$name.dsst";
 my $bytes = read_file($model);
@@ -53,6 +54,16 @@ my @damages = (
 	[ 'made unreadable', 0, sub { chmod 0, $path } ],
 );
 
+# How often a session has the model's file open and mapped.
+sub open_files
+{
+	my ($session) = @_;
+	my $pid = $session->pid;
+	my $mapped = () = read_file("/proc/$pid/maps") =~ /\Q$name\E/g;
+	my $open = grep { (readlink $_ // '') =~ /\Q$name\E/ } glob "/proc/$pid/fd/*";
+	return "$open $mapped";
+}
+
 # --- Between two calls of a session ---
 
 my $call = "SELECT sst2_logits('a b c', '%1\$s'), sst2_label('x %2\$s', '%1\$s'), sst2_score(ARRAY['y %2\$s'], '%1\$s')";
@@ -82,6 +93,7 @@ for my $damage (@damages)
 	}
 	restore();
 	is($session->query(sprintf $call, $name, 'k'), $right, 'restored, the session answers again');
+	is(open_files($session), '1 1', 'with one file open and mapped');
 }
 
 # --- While a statement runs ---
@@ -97,6 +109,7 @@ my %statement = (
 		SET enable_seqscan = off; SELECT md5(string_agg(id::text, ' ' ORDER BY sst2_score(body, '$name'), id)) FROM texts; ROLLBACK",
 	'an array' => "SELECT md5(sst2_logits(array_agg(body ORDER BY id), '$name')::text) FROM texts",
 	'sst2_models()' => "SELECT count(*), bool_and(is_default OR error IS NULL) FROM generate_series(1, 30), LATERAL (SELECT * FROM sst2_models() OFFSET 0) m WHERE name = '$name'",
+	'a self-test' => "DO \$\$ BEGIN FOR i IN 1 .. 40 LOOP PERFORM bool_and(ok) FROM sst2_selftest(); END LOOP; END \$\$; SELECT 'done'",
 	'first uses' => "DO \$\$ BEGIN FOR i IN 1 .. 400 LOOP BEGIN PERFORM sst2_label('a b c ' || i, '$name');
 		EXCEPTION WHEN data_corrupted OR io_error OR undefined_file OR insufficient_privilege OR wrong_object_type THEN NULL; END; END LOOP; END \$\$;
 		SELECT 'done'",
