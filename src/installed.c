@@ -29,12 +29,11 @@ labels_datum(const sst_model *model)
     return PointerGetDatum(construct_array(labels, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* A file's name for everyone's eyes, in any encoding. */
+/* A file's name in characters that every encoding has. */
 static char *
-shown_name(const char *name)
+in_ascii(const char *name)
 {
-    const char *slash = last_dir_separator(name);
-    char       *shown = pstrdup(slash ? slash + 1 : name);
+    char       *shown = pstrdup(name);
 
     for (char *c = shown; *c; c++)
         if (*c < ' ' || *c > '~')
@@ -64,7 +63,7 @@ add_model(const SstRows *rows, const char *name, bool is_default)
     bool        nulls[11];
 
     memset(nulls, problem.text != NULL, sizeof(nulls));
-    values[0] = CStringGetTextDatum(problem.text ? shown_name(name) : m->model.name);
+    values[0] = CStringGetTextDatum(problem.text ? in_ascii(m->map.name) : m->model.name);
     nulls[0] = false;
     if (!problem.text)
     {

@@ -35,15 +35,6 @@ const sst_tick sst_interrupts = {process_interrupts, NULL};
 
 /* ---- what may be shown ----------------------------------------------------------------------- */
 
-/* What to call the model in a message that anyone may read. */
-static const char *
-shown_name(const char *asked)
-{
-    const char *slash = last_dir_separator(asked);
-
-    return slash ? slash + 1 : asked;
-}
-
 /* In a SECURITY DEFINER function neither its owner nor its caller may see what the other may not. */
 static bool
 may_see_paths(void)
@@ -103,7 +94,7 @@ make_model(const char *name)
     m->close.arg = m;
     MemoryContextRegisterResetCallback(context, &m->close);
     m->asked = MemoryContextStrdup(context, name);
-    m->map.name = shown_name(m->asked);
+    m->map.name = sst_shown_name(m->asked);
     m->map.path = m->asked;
     if (!is_absolute_path(name))
     {
@@ -211,7 +202,7 @@ check_name(const char *name, bool named)
         return;
     ereport(ERROR,
             (errcode(named ? ERRCODE_INVALID_PARAMETER_VALUE : ERRCODE_CONFIG_FILE_ERROR),
-             errmsg("\"%s\" is not the name of a sentiment model", clipped(shown_name(name))),
+             errmsg("\"%s\" is not the name of a sentiment model", clipped(sst_shown_name(name))),
              errdetail("A name has letters, digits, \".\", \"_\" and \"-\", and ends with \"-\" and the first eight digits of "
                        "the model's fingerprint, as \"%s\" does.", SST_BUILTIN_MODEL),
              named ? errhint("sst2_models() lists the models that are installed.") :
@@ -276,7 +267,7 @@ open_model(const char *name, bool named)
         report_problem(m, problem, named);
     MemoryContextSetParent(m->context, TopMemoryContext);
     *free_place() = m;
-    ereport(DEBUG1, (errmsg_internal("opened sentiment model \"%s\"", shown_name(name))));
+    ereport(DEBUG1, (errmsg_internal("opened sentiment model \"%s\"", m->map.name)));
     return m;
 }
 

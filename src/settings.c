@@ -215,7 +215,13 @@ sst_setting_model(void)
 const char *
 sst_setting_model_shown(void)
 {
-    const char *slash = last_dir_separator(model_setting);
+    return sst_shown_name(model_setting);
+}
 
-    return slash ? slash + 1 : model_setting;
+const char *
+sst_shown_name(const char *model)
+{
+    const char *slash = last_dir_separator(model);
+
+    return slash ? slash + 1 : model;
 }

@@ -20,4 +20,7 @@ extern const char *sst_setting_model(void);
 /* The same without an ERROR, and without the folders of a path, for everyone to see. */
 extern const char *sst_setting_model_shown(void);
 
+/* What to call a model, by name or path, in a message that anyone may read: without the folders. */
+extern const char *sst_shown_name(const char *model);
+
 #endif

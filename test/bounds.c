@@ -10,18 +10,8 @@
 
 #include "core/packed.h"
 #include "map_model.h"
+#include "tap.h"
 #include "vocab_table.h"
-
-static int  tests;
-static int  failures;
-
-static void
-ok(bool passed, const char *name)
-{
-    tests++;
-    failures += !passed;
-    printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
-}
 
 static void
 count_tick(void *arg)

@@ -17,6 +17,7 @@
 
 #include "core/kernels/kernels.h"
 #include "map_model.h"
+#include "tap.h"
 
 #define C_BUDGET 1e10           /* multiplications for plain C: about ten seconds */
 
@@ -32,16 +33,6 @@ static sst_model model;
 static row *rows;
 static size_t row_count;
 static void *workspace;
-static int  tests;
-static int  failures;
-
-static void
-ok(int passed, const char *name)
-{
-    tests++;
-    failures += !passed;
-    printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
-}
 
 static void
 add_row(const char *line)

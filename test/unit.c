@@ -14,6 +14,7 @@
 #include "core/forward.h"
 #include "core/packed.h"
 #include "splitmix64.h"
+#include "tap.h"
 
 /* gcc 14 aligns what ASan watches for use after return to less than a vector needs (gcc bug 110027). */
 extern const char *__asan_default_options(void);
@@ -22,17 +23,6 @@ const char *
 __asan_default_options(void)
 {
     return "detect_stack_use_after_return=0";
-}
-
-static int  tests;
-static int  failures;
-
-static void
-ok(bool passed, const char *name)
-{
-    tests++;
-    failures += !passed;
-    printf("%s %d - %s\n", passed ? "ok" : "not ok", tests, name);
 }
 
 static uint64_t seed = 42;
