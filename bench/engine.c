@@ -1,12 +1,12 @@
 /*
  * engine.c - the speed of the forward pass alone, on one core.
  *
- *   engine -m FILE.dsst -i IDS_FILE [-b BATCH] [-r REPEATS] [--isa NAME]
+ *   engine -m FILE.dsst -i IDS_FILE [-b BATCH] [-r REPEATS] [--isa NAME] [--logits]
  *
  * IDS_FILE has one sequence of token ids a line, or is "-" for standard input. Prints, for the median of REPEATS runs over the
  * whole file, ms/text, texts/s, tokens/s, GFLOP/s (int8: GOP/s) and per cent of this core's measured peak in the model's
- * precision, which is measured first. The work counted is that of the linear layers and the attention that an exact answer needs, the last layer's for
- * [CLS] rows only.
+ * precision, which is measured first. The work counted is that of the linear layers and the attention that an exact answer
+ * needs, the last layer's for [CLS] rows only. With --logits measures nothing, and prints each text's logits.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -90,6 +90,18 @@ total_work(const texts *t)
     return sum;
 }
 
+static void
+forward(const sst_kernels *kernels, const int32_t *ids, const size_t *start, size_t count, float *logits, void *workspace)
+{
+    sst_status  status = sst_forward(&model, kernels, ids, start, count, logits, workspace, NULL);
+
+    if (status != SST_OK)
+    {
+        fprintf(stderr, "engine: %s\n", sst_status_text(status));
+        exit(1);
+    }
+}
+
 /* Seconds for all texts, batch of them at a time. */
 static double
 run(const texts *t, size_t batch, const sst_kernels *kernels, float *logits, void *workspace)
@@ -99,13 +111,8 @@ run(const texts *t, size_t batch, const sst_kernels *kernels, float *logits, voi
     for (size_t i = 0; i < t->count; i += batch)
     {
         size_t      count = t->count - i < batch ? t->count - i : batch;
-        sst_status  status = sst_forward(&model, kernels, t->ids, t->start + i, count, logits, workspace, NULL);
 
-        if (status != SST_OK)
-        {
-            fprintf(stderr, "engine: %s\n", sst_status_text(status));
-            exit(1);
-        }
+        forward(kernels, t->ids, t->start + i, count, logits, workspace);
     }
     return peak_clock() - begin;
 }
@@ -119,11 +126,17 @@ compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void *
+new_workspace(void)
+{
+    return aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
+}
+
 static double
 median_run(const texts *t, size_t batch, int repeats, const sst_kernels *kernels)
 {
     float      *logits = calloc(batch * model.shape.labels, sizeof(float));
-    void       *workspace = aligned_alloc(64, (sst_workspace_size(&model) + 63) / 64 * 64);
+    void       *workspace = new_workspace();
     double     *seconds = calloc((size_t) repeats, sizeof(double));
     texts       first = *t;
     double      median;
@@ -148,6 +161,23 @@ isa_named(const char *name)
             return (sst_isa) isa;
     fprintf(stderr, "engine: this CPU has no \"%s\"\n", name);
     exit(2);
+}
+
+/* A text a line: its logits [labels], as many digits as give back the same bits. */
+static void
+print_logits(const texts *t, const sst_kernels *kernels)
+{
+    float       logits[SST_MAX_LABELS];
+    void       *workspace = new_workspace();
+
+    for (size_t i = 0; i < t->count; i++)
+    {
+        forward(kernels, t->ids, t->start + i, 1, logits, workspace);
+        for (uint32_t j = 0; j < model.shape.labels; j++)
+            printf("%s%.9g", j > 0 ? " " : "", (double) logits[j]);
+        printf("\n");
+    }
+    free(workspace);
 }
 
 /* Measures the core, then the texts. */
@@ -178,12 +208,13 @@ report(const texts *t, size_t batch, int repeats, const sst_kernels *kernels)
 int
 main(int argc, char **argv)
 {
-    static const struct option options[] = {{"isa", required_argument, NULL, 'a'}, {0}};
+    static const struct option options[] = {{"isa", required_argument, NULL, 'a'}, {"logits", no_argument, NULL, 'l'}, {0}};
     const char *ids = NULL,
                *file = NULL;
     sst_isa     isa = SST_ISA_BEST;
     size_t      batch = 1;
     int         repeats = 5;
+    bool        logits = false;
     int         option;
     texts       t;
 
@@ -198,15 +229,20 @@ main(int argc, char **argv)
             repeats = atoi(optarg);
         else if (option == 'a')
             isa = isa_named(optarg);
+        else if (option == 'l')
+            logits = true;
         else
             return 2;
     if (!file || !ids || batch < 1 || repeats < 1)
     {
-        fputs("usage: engine -m FILE.dsst -i IDS_FILE [-b BATCH] [-r REPEATS] [--isa NAME]\n", stderr);
+        fputs("usage: engine -m FILE.dsst -i IDS_FILE [-b BATCH] [-r REPEATS] [--isa NAME] [--logits]\n", stderr);
         return 2;
     }
     map_model(file, &model);
     t = read_texts(ids);
-    report(&t, batch, repeats, sst_kernels_get(isa));
+    if (logits)
+        print_logits(&t, sst_kernels_get(isa));
+    else
+        report(&t, batch, repeats, sst_kernels_get(isa));
     return 0;
 }

@@ -5,18 +5,18 @@
 BENCH_OBJS = host/bench/engine
 BENCH_ENV = BUILD_DIR='$(CURDIR)' PG_CONFIG='$(PG_CONFIG)'
 
-host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) host/test/support/map_model.o $(addprefix host/,$(CORE))
+host/bench/engine: $(addprefix $(TOP)/bench/,engine.c peak.c peak.h) $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 .PHONY: bench bench-ort bench-batching accuracy
 
-bench: all host/bench/engine host/test/synthetic
+bench: all host/bench/engine $(SYNTHETIC)
 	$(BENCH_ENV) $(TOP)/bench/run $(MODEL)
 
-bench-batching: all host/test/synthetic
+bench-batching: all $(SYNTHETIC)
 	$(BENCH_ENV) $(TOP)/bench/batching $(MODEL)
 
-bench-ort: $(PACK) host/bench/engine host/test/synthetic host/test/golden_forward
+bench-ort: $(PACK) host/bench/engine $(SYNTHETIC)
 	$(TOP)/tools/install-packages bench
 	$(BENCH_ENV) $(TOP)/bench/ort/run $(MODEL_DIR)
 

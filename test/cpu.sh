@@ -82,9 +82,9 @@ build_foreign()
 make_models()
 {
 	local precision folder
-	"$build/host/test/synthetic" "$tmp/odd" 2,40,5,56,70,300,3
-	"$build/host/test/synthetic" "$tmp/tiny" 2,64,4,128,128,30522,2
-	[ -z "$with_base" ] || "$build/host/test/synthetic" "$tmp/base" 6,768,12,3072,512,30522,2
+	"$build/host/tools/synthetic" "$tmp/odd" 2,40,5,56,70,300,3
+	"$build/host/tools/synthetic" "$tmp/tiny" 2,64,4,128,128,30522,2
+	[ -z "$with_base" ] || "$build/host/tools/synthetic" "$tmp/base" 6,768,12,3072,512,30522,2
 	for precision in fp32 int8; do
 		for folder in "$tmp"/odd "$tmp"/tiny ${with_base:+"$tmp"/base}; do
 			"$build/distilsst-pack" "$folder" "$folder-$precision.dsst" --precision "$precision" >/dev/null

@@ -20,7 +20,7 @@ trap 'rm -rf "$tmp"' EXIT
 forward()
 {
 	echo "# $4"
-	"$bin/synthetic" "$tmp/$1" "$2"
+	"$build/host/tools/synthetic" "$tmp/$1" "$2"
 	[ -z "${5-}" ] || cp "$5" "$tmp/$1/vocab.txt"
 	"$build/distilsst-pack" "$tmp/$1" "$tmp/$1.dsst" >/dev/null
 	"$bin/golden_forward" "$tmp/$1.dsst" "$4" "$3" || status=1

@@ -2,15 +2,15 @@
 
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit bounds hostile golden_tokenizer golden_forward synthetic so/unit so/golden_forward fault.so)
+TEST_PROGRAMS = $(addprefix host/test/,unit bounds hostile golden_tokenizer golden_forward so/unit so/golden_forward fault.so)
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
 FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
-TEST_OBJS = $(SANITIZED_CORE) $(TEST_PROGRAMS) host/test/support/map_model.o $(FUZZERS) $(FUZZ_OBJS)
+TEST_OBJS = $(SANITIZED_CORE) $(TEST_PROGRAMS) $(FUZZERS) $(FUZZ_OBJS)
 
 .PHONY: test-programs fuzzers fuzz
 
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) $(SYNTHETIC)
 
 host/sanitized/%.o: $(TOP)/%.c
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
@@ -18,24 +18,21 @@ host/sanitized/%.o: $(TOP)/%.c
 host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c host/test/support/map_model.o $(SANITIZED_CORE)
+host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MODEL) $(SANITIZED_CORE)
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/hostile: $(TOP)/test/hostile.c host/test/support/map_model.o $(addprefix host/,$(CORE))
+host/test/hostile: $(TOP)/test/hostile.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o %/vocab.o,$(SANITIZED_CORE))
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_forward: $(TOP)/test/golden_forward.c host/test/support/map_model.o $(addprefix host/,$(CORE))
+host/test/golden_forward: $(TOP)/test/golden_forward.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 # The same two over the very objects of the extension.
-$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c host/test/support/map_model.o $(CORE)
+$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c $(MAP_MODEL) $(CORE)
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
-
-host/test/synthetic: $(TOP)/test/synthetic.c
-	$(HOST_CC) $(HOST_CFLAGS) -o $@ $< -lm
 
 host/test/fault.so: $(TOP)/test/support/fault.c
 	$(HOST_CC) $(HOST_CFLAGS) -shared -fPIC -o $@ $< -ldl
@@ -56,5 +53,5 @@ $(FUZZERS): host/fuzz/%: $(TOP)/test/fuzz/%.c $(FUZZ_OBJS)
 
 fuzzers: $(FUZZERS)
 
-fuzz: $(PACK) host/test/synthetic fuzzers
+fuzz: $(PACK) $(SYNTHETIC) fuzzers
 	BUILD_DIR='$(CURDIR)' $(TOP)/test/fuzz/run -m $(or $(MINUTES),30)

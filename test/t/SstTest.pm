@@ -61,11 +61,11 @@ sub server_dir
 	return $dir;
 }
 
-# A Hugging Face folder of made weights: see test/synthetic.c.
+# A Hugging Face folder of made weights: see tools/support/synthetic.c.
 sub made_folder
 {
 	my ($dir, $shape, @dtype) = @_;
-	system("$BUILD/host/test/synthetic", $dir, $shape, @dtype) == 0 or die "synthetic $dir $shape failed";
+	system("$BUILD/host/tools/synthetic", $dir, $shape, @dtype) == 0 or die "synthetic $dir $shape failed";
 	return $dir;
 }
 
