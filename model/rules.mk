@@ -5,11 +5,10 @@
 BUILTIN_MODEL = starter
 BUILTIN_PRECISION = fp32
 
-host/builtin_model.h: $(PACK_HERE) $(wildcard $(TOP)/model/$(BUILTIN_MODEL)/*) $(TOP)/model/notice.txt
+host/builtin_model.h: $(PACK_HERE) $(wildcard $(TOP)/model/$(BUILTIN_MODEL)/*)
 	rm -rf host/model
 	mkdir host/model
-	./$(PACK_HERE) $(TOP)/model/$(BUILTIN_MODEL) host/model --precision $(BUILTIN_PRECISION) --name $(BUILTIN_MODEL) \
-		--notice "$$(cat $(TOP)/model/notice.txt)" >/dev/null
+	./$(PACK_HERE) $(TOP)/model/$(BUILTIN_MODEL) host/model --precision $(BUILTIN_PRECISION) --name $(BUILTIN_MODEL) >/dev/null
 	echo "#define SST_BUILTIN_MODEL \"$$(basename host/model/*.dsst .dsst)\"" >$@
 
 src/models.o src/settings.o: host/builtin_model.h

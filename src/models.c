@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -118,7 +117,6 @@ keep_small_tables(OpenModel *m)
     const uint32_t labels = model->shape.labels;
 
     model->name = MemoryContextStrdup(m->context, model->name);
-    model->notice = MemoryContextStrdup(m->context, model->notice);
     model->fingerprint = MemoryContextStrdup(m->context, model->fingerprint);
     model->label_bytes = copy(m, model->label_bytes, model->label_offsets[labels]);
     model->label_offsets = copy(m, model->label_offsets, (labels + 1) * sizeof(uint32_t));
@@ -243,18 +241,6 @@ free_place(void)
     return place;
 }
 
-/* Tells who has asked for no model what answers, once a session. */
-static void
-give_notice(const OpenModel *m)
-{
-    static bool given = false;
-
-    if (given || m->model.notice[0] == '\0' || strcmp(m->asked, SST_BUILTIN_MODEL) != 0 || IsParallelWorker())
-        return;
-    given = true;
-    ereport(NOTICE, (errmsg("%s", m->model.notice)));
-}
-
 static OpenModel *
 open_model(const char *name, bool named)
 {
@@ -285,8 +271,6 @@ sst_models_open(const char *name)
         close_place(place);
     m = place && *place ? *place : open_model(wanted, name != NULL);
     m->last_use = ++uses;
-    if (!name)
-        give_notice(m);
     return m;
 }
 

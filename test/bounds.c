@@ -28,10 +28,12 @@ static const sst_tick tick = {count_tick, &ticks};
 static sst_status
 open_header(const sst_packed_header *header, uint64_t size)
 {
-    sst_packed_header *copy = aligned_alloc(64, sizeof(*copy));
+    sst_packed_header *copy;
     sst_model   model;
     sst_status  status;
 
+    if (posix_memalign((void **) &copy, 64, sizeof(*copy)) != 0)
+        exit(2);
     *copy = *header;
     copy->file_size = size;
     copy->header_hash = sst_hash64(copy, offsetof(sst_packed_header, header_hash));

@@ -17,10 +17,9 @@ umask 022;
 
 sub fingerprint
 {
-	my ($precision, $notice) = @_;
+	my ($precision) = @_;
 	return sha256_hex(join('', map { "$_ " . sha256_hex(read_file("$source/$_")) . "\n" }
-				'config.json', 'model.safetensors', 'vocab.txt') . "precision $precision\nlayout 2\narithmetic 1\n"
-			. (defined $notice ? 'notice ' . sha256_hex($notice) . "\n" : ''));
+				'config.json', 'model.safetensors', 'vocab.txt') . "precision $precision\nlayout 3\narithmetic 1\n");
 }
 my $digits = substr(fingerprint('fp32'), 0, 8);
 
@@ -160,9 +159,6 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 		$source, "$out/short.dsst", '--name', 'm');
 	is(read_file($file) eq $old, 1, 'the file is still as it was');
 	is(files_in($out), "m-$digits.dsst short.dsst", 'and nothing else is there');
-	$out = new_folder();
-	pack_it($source, $out, '--name', 'm', '--notice', 'Note.');
-	is(files_in($out), 'm-' . substr(fingerprint('fp32', 'Note.'), 0, 8) . '.dsst', 'a notice makes another model');
 }
 
 {

@@ -246,18 +246,47 @@ last_layer(const pass *p, const sst_layer *layer)
     finish_layer(p, layer, p->texts);
 }
 
+/*
+ * tanh x = m / (m + 2) with m = exp(2x) - 1. m is Taylor's series at x / 16, whose terms behind the tenth are below 1e-10 of
+ * it where |x| <= 10, then doubled five times: exp(2y) - 1 = m (m + 2) loses no digit near 0. Beyond 10 a float's tanh is 1.
+ */
+float
+sst_tanh(float x)
+{
+    static const double coefficients[] = {1 / 3628800.0, 1 / 362880.0, 1 / 40320.0, 1 / 5040.0, 1 / 720.0, 1 / 120.0, 1 / 24.0,
+        1 / 6.0, 1 / 2.0, 1.0};
+    const double y = (x > 10.0f ? 10.0f : x < -10.0f ? -10.0f : x) / 16.0;
+    double      m = 0;
+
+    for (size_t i = 0; i < sizeof(coefficients) / sizeof(coefficients[0]); i++)
+        m = m * y + coefficients[i];
+    m *= y;
+    for (int i = 0; i < 5; i++)
+        m *= m + 2;
+    return (float) (m / (m + 2));
+}
+
+/* Of a row of the head's first layer. NaN goes on to the logits. */
+static void
+activate(const pass *p, float *x)
+{
+    const bool  relu = p->model->shape.head == SST_RELU;
+
+    for (size_t i = 0; i < p->model->shape.hidden; i++)
+        x[i] = relu ? (x[i] < 0.0f ? 0.0f : x[i]) : sst_tanh(x[i]);
+    sst_tick_call(p->tick);
+}
+
 /* x [B][D] -> logits [B][C] */
 static sst_status
 classify(const pass *p, float *logits)
 {
     const sst_model *m = p->model;
-    const size_t pooled = p->texts * m->shape.hidden;
     const size_t count = p->texts * m->shape.labels;
 
     linear(p, &m->pre_classifier, p->x, p->texts, p->q, SST_STORE);
-    for (size_t i = 0; i < pooled; i++)
-        if (p->q[i] < 0.0f)     /* ReLU; NaN goes on to the logits */
-            p->q[i] = 0.0f;
+    for (size_t b = 0; b < p->texts; b++)
+        activate(p, p->q + b * m->shape.hidden);
     linear(p, &m->classifier, p->q, p->texts, logits, SST_STORE);
     for (size_t i = 0; i < count; i++)
         if (!isfinite(logits[i]))

@@ -40,6 +40,9 @@ extern void sst_attention(const sst_kernels *kernels, const sst_shape *shape, fl
                           const float *k, const float *v, size_t tokens, float *scratch,
                           const sst_tick *tick);
 
+/* tanh x, the same bits everywhere; within 0.5001 ulp. NaN where x is NaN. */
+extern float sst_tanh(float x);
+
 static inline size_t
 sst_round_up(size_t n)
 {

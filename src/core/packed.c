@@ -78,6 +78,7 @@ view_tables(sst_model *model, const sst_packed_header *header, walker *w)
     vocab->cls = header->cls;
     vocab->sep = header->sep;
     vocab->mask = header->mask;
+    vocab->normalizer = header->normalizer;
     model->selftests = header->selftests;
     model->selftest_offsets = next_part(w, ((uint64_t) header->selftests + 1) * sizeof(uint32_t));
     model->selftest_bytes = next_part(w, header->selftest_bytes);
@@ -95,7 +96,6 @@ sst_packed_view(sst_model *model, const sst_packed_header *header)
     model->file = w.base;
     model->shape = header->shape;
     model->name = header->name;
-    model->notice = header->notice;
     model->fingerprint = header->fingerprint;
     model->weights_hash = header->weights_hash;
 
@@ -263,7 +263,6 @@ static bool
 names_are_sane(const sst_packed_header *h)
 {
     return text_is_sane(h->name, sizeof(h->name)) && text_is_sane(h->fingerprint, sizeof(h->fingerprint)) &&
-        text_is_sane(h->notice, sizeof(h->notice)) &&
         fingerprint_is_sane(h->fingerprint) && name_is_sane(h->name, h->fingerprint);
 }
 
@@ -279,7 +278,13 @@ shape_is_sane(const sst_shape *s)
         s->vocab >= 1 && s->vocab <= SST_MAX_VOCAB &&
         s->positions >= 2 && s->positions <= SST_MAX_POSITIONS &&
         s->labels >= 2 && s->labels <= SST_MAX_LABELS &&
-        s->precision <= SST_INT8;
+        s->precision <= SST_INT8 && s->head <= SST_TANH;
+}
+
+static bool
+normalizer_is_sane(const sst_normalizer *n)
+{
+    return n->lowercase <= 1 && n->strip_accents <= 1 && n->split_chinese <= 1;
 }
 
 /* Sizes that the shape does not give, within what it needs: what a sparse file claims costs its reader as much as data. */
@@ -295,7 +300,7 @@ tables_are_small(const sst_packed_header *h)
 static bool
 header_is_sane(const sst_packed_header *h)
 {
-    return shape_is_sane(&h->shape) && tables_are_small(h) && names_are_sane(h);
+    return shape_is_sane(&h->shape) && normalizer_is_sane(&h->normalizer) && tables_are_small(h) && names_are_sane(h);
 }
 
 /* offsets [count + 1] must ascend from 0 to size, each string in bytes end in a NUL. */

@@ -16,7 +16,7 @@
 #include "kernels/kernels.h"
 
 #define SST_PACKED_MAGIC "distlsst"
-#define SST_PACKED_LAYOUT 2
+#define SST_PACKED_LAYOUT 3
 
 /* Version of the arithmetic: raise it whenever any logit of any model may change by a bit. */
 #define SST_ARITHMETIC 1
@@ -34,6 +34,7 @@ typedef struct sst_packed_header
     uint32_t    byte_order;     /* SST_PACKED_BYTE_ORDER as its writer stores it */
     uint64_t    file_size;
     sst_shape   shape;
+    sst_normalizer normalizer;
     int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
     uint32_t    label_bytes;    /* sizes of the tables that the shape does not give */
     uint32_t    vocab_slots;
@@ -42,15 +43,14 @@ typedef struct sst_packed_header
     uint32_t    selftests;
     uint32_t    selftest_bytes;
     uint32_t    arithmetic;     /* SST_ARITHMETIC */
-    char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated as the two below */
+    char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated as the fingerprint */
     char        fingerprint[72];    /* 64 lower-case hex digits */
-    char        notice[760];    /* printable ASCII */
     uint64_t    tables_hash;
     uint64_t    weights_hash;   /* sst_weights_hash */
     uint64_t    header_hash;    /* sst_hash64 of all before */
 } sst_packed_header;
 
-_Static_assert(sizeof(sst_packed_header) == 1024, "the header has no hole and ends at a multiple of 64");
+_Static_assert(sizeof(sst_packed_header) == 280, "the header has no hole");
 
 /* Can name[0..len) be the base of a model's name: [A-Za-z0-9][A-Za-z0-9._-]*, short enough? */
 extern bool sst_name_is_valid(const char *name, size_t len);

@@ -98,6 +98,13 @@ typedef enum sst_precision
 
 extern const char *sst_precision_name(sst_precision precision);
 
+/* What follows the first layer of the classification head. */
+typedef enum sst_head
+{
+    SST_RELU,                   /* DistilBERT's pre_classifier */
+    SST_TANH                    /* BERT's pooler */
+} sst_head;
+
 typedef struct sst_shape
 {
     uint32_t    layers;         /* L */
@@ -108,7 +115,16 @@ typedef struct sst_shape
     uint32_t    positions;      /* P: tokens that the model reads at most, at least 2 */
     uint32_t    labels;         /* C, at least 2 */
     uint32_t    precision;      /* sst_precision */
+    uint32_t    head;           /* sst_head */
 } sst_shape;
+
+/* What the tokenizer does to a text before it looks for words; each 0 or 1. All three are 1 in an uncased BERT. */
+typedef struct sst_normalizer
+{
+    uint32_t    lowercase;
+    uint32_t    strip_accents;
+    uint32_t    split_chinese;  /* a Chinese character is a word: handle_chinese_chars */
+} sst_normalizer;
 
 typedef struct sst_vocab_slot
 {
@@ -116,7 +132,7 @@ typedef struct sst_vocab_slot
     uint32_t    id_plus_1;      /* 0: empty */
 } sst_vocab_slot;
 
-/* The vocabulary: an open-addressing hash table with linear probing over the pieces' bytes. */
+/* The vocabulary: an open-addressing hash table with linear probing over the pieces' bytes; and how texts are read by it. */
 typedef struct sst_vocab
 {
     const sst_vocab_slot *slots;    /* [slot_mask + 1]; at most SST_MAX_RUN side by side are not empty */
@@ -127,6 +143,7 @@ typedef struct sst_vocab
     uint32_t    bytes_size;     /* of bytes: what slots and offsets say is never followed beyond, even if they have changed */
     uint32_t    longest;        /* bytes of the longest piece */
     int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
+    sst_normalizer normalizer;
 } sst_vocab;
 
 /* FNV-1a, 32 bits. Start with SST_VOCAB_HASH; feed bytes one by one. */
@@ -175,7 +192,6 @@ typedef struct sst_model
 {
     sst_shape   shape;
     const char *name;           /* what the packer called it */
-    const char *notice;         /* what to tell those who use it without having asked for it; may be "" */
     const char *fingerprint;    /* 64 hex digits */
     sst_vocab   vocab;
     const uint32_t *label_offsets;  /* [C + 1] */
@@ -189,7 +205,7 @@ typedef struct sst_model
     const float *position;      /* [P][D] */
     sst_norm    embedding_norm;
     sst_layer   layer[SST_MAX_LAYERS];
-    sst_linear  pre_classifier; /* D -> D */
+    sst_linear  pre_classifier; /* D -> D, then shape.head */
     sst_linear  classifier;     /* D -> C */
     const unsigned char *file;
     uint64_t    file_size;

@@ -54,7 +54,7 @@ repair(unsigned char *file, uint64_t size, uint8_t what)
 static void
 check_tables(const sst_model *model)
 {
-    size_t      sum = strlen(model->name) + strlen(model->notice) + strlen(model->fingerprint);
+    size_t      sum = strlen(model->name) + strlen(model->fingerprint);
 
     for (uint32_t i = 0; i < model->shape.labels; i++)
         sum += strlen(sst_model_label(model, i));

@@ -1,4 +1,4 @@
-# Model files that are missing, damaged or foreign; what is no model's name; and the notice.
+# Model files that are missing, damaged or foreign; and what is no model's name.
 
 use strict;
 use warnings;
@@ -146,25 +146,6 @@ is($session->query("SELECT $text"), $answer, 'the session goes on');
 	server_model($name);
 	is($session->query("SELECT $text"), $answer, 'under its own name it answers');
 	is($session->query("SELECT sst2_logits('a b c', '$name')"), $answer, 'named in a call, too');
-}
-
-# --- The notice ---
-
-{
-	(my $notice = read_file("$ROOT/model/notice.txt")) =~ s/\s+\z//;
-	server_model(undef);
-	my $new = SstTest::Session->new;
-	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [$notice], 'the first use of the built-in model is noticed');
-	is_deeply($new->try('SELECT name FROM sst2_model()')->{notices}, [], 'the second is not');
-	server_model($good);
-	is_deeply($new->try("SELECT $text")->{notices}, [], 'nor is another model');
-	server_model(undef);
-	is_deeply($new->try("SELECT $text")->{notices}, [], 'nor coming back');
-	$new = SstTest::Session->new;
-	is_deeply($new->try("SELECT sst2_label('I love it', model => '$BUILTIN')")->{notices}, [], 'nor the built-in model asked for by name');
-	is_deeply($new->try("SELECT sst2_label('I love it')")->{notices}, [$notice], 'until a call names no model');
-	$new = SstTest::Session->new(model => made_model($dir, 'noted', '1,16,2,16,8,200,2', '--notice', 'Take care.'));
-	is_deeply($new->try("SELECT sst2_label('a')")->{notices}, [], 'nor another that the administrator has chosen');
 }
 
 is($witness->query('SELECT pg_backend_pid()'), $witness->pid, 'no backend has crashed');

@@ -306,9 +306,6 @@ for my $value ([ 'NaN', 0x7fc00000 ], [ 'infinity', 0x7f800000 ], [ 'minus infin
 	refuses_tensor($value->[0], qq(tensor "$bias" has a value that is not finite at index 7), sub { }, $broken);
 }
 refuses('an unknown precision', {%good}, qr/--precision is .*, not "fp8"/, '--precision', 'fp8');
-refuses("a notice with $_->[0]", {%good}, 'the notice is not in printable ASCII', '--notice', $_->[1])
-  for [ 'an accent', "caf\xc3\xa9" ], [ 'another byte', "\xff" ], [ 'two lines', "a\nb" ];
-refuses('a long notice', {%good}, 'the notice is longer than 759 bytes', '--notice', 'x' x 760);
 
 # What is not asked for may be there.
 {

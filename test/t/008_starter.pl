@@ -1,4 +1,4 @@
-# The starter model and what is said of it: its card, its notice; and that its name means one answer, bit for bit.
+# The starter model and what is said of it: its card; and that its name means one answer, bit for bit.
 
 use strict;
 use warnings;
@@ -24,12 +24,6 @@ is(scalar(@rows), 100, 'there are 100 everyday sentences');
 is(scalar(grep { $_->[0] eq '1' } @rows), 50, 'half of them positive');
 like($card, qr/everyday sentences\S* .*\| \Q$right\E of 100 \|/, "the card says that $right of them are right");
 like($card, qr/^\| \Q$_->[1]\E \| 0\.\d+ \|$/m, "it names \"$_->[1]\" as wrong") for @wrong;
-
-# --- SST-2 dev, whose texts are not in the project: one figure everywhere ---
-
-my ($figure) = $card =~ /^\| SST-2 dev \| \d+ of 872 \| ([\d.]+ %) \|$/m;
-like(read_file("$ROOT/model/notice.txt"), qr/labels \Q$figure\E of the SST-2 dev sentences right/,
-	'the notice says what the card says');
 
 # --- One name, one answer, in every release ---
 

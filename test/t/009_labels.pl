@@ -20,7 +20,6 @@ sub psql
 {
 	my ($sql) = @_;
 	my ($out, $err);
-	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';	# the notice of the built-in model
 	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'sst_test_labels' ], '<', \$sql, '>', \$out, '2>', \$err);
 	is($?, 0, 'psql succeeds') or diag $err;
 	is($err, '', 'and says nothing');

@@ -121,6 +121,21 @@ put_layer(source *src, uint32_t index, const sst_layer *layer)
     put_norm(src, name, &layer->out_norm, shape->hidden);
 }
 
+/* A model that reads fewer tokens than it has positions needs no more of them. */
+static void
+put_positions(source *src, const sst_model *model)
+{
+    const size_t rows = src->config.position_rows;
+    const size_t d = model->shape.hidden;
+    float      *all = malloc(rows * d * sizeof(float));
+
+    if (!all)
+        die("out of memory");
+    source_tensor(src, "distilbert.embeddings.position_embeddings.weight", rows, d, all);
+    memcpy((float *) model->position, all, model->shape.positions * d * sizeof(float));
+    free(all);
+}
+
 static void
 put_weights(source *src, const sst_model *model)
 {
@@ -131,8 +146,7 @@ put_weights(source *src, const sst_model *model)
                 (float *) model->word);
     for (size_t id = 0; id < shape->vocab; id++)
         hashes[id] = sst_hash64(model->word + id * shape->hidden, shape->hidden * sizeof(float));
-    source_tensor(src, "distilbert.embeddings.position_embeddings.weight", shape->positions, shape->hidden,
-                (float *) model->position);
+    put_positions(src, model);
     put_norm(src, "distilbert.embeddings.LayerNorm", &model->embedding_norm, shape->hidden);
     for (uint32_t i = 0; i < shape->layers; i++)
         put_layer(src, i, &model->layer[i]);
@@ -210,6 +224,7 @@ fill_header(const source *src, const char *name, sst_packed_header *header)
     header->layout = SST_PACKED_LAYOUT;
     header->byte_order = SST_PACKED_BYTE_ORDER;
     header->shape = src->config.shape;
+    header->normalizer = vocab->normalizer;
     header->pad = vocab->pad;
     header->unk = vocab->unk;
     header->cls = vocab->cls;
@@ -223,7 +238,6 @@ fill_header(const source *src, const char *name, sst_packed_header *header)
     header->selftest_bytes = put_strings(selftest_texts, SELFTESTS, NULL, NULL);
     header->arithmetic = SST_ARITHMETIC;
     strcpy(header->name, name);
-    strcpy(header->notice, src->notice);
     strcpy(header->fingerprint, src->fingerprint);
 }
 

@@ -7,10 +7,7 @@
 #include "core/packed.h"
 #include "source.h"
 
-/*
- * The whole packed file, header->file_size bytes for the caller to free. name is the model's full name, notice is in
- * printable ASCII and fits the header.
- */
+/* The whole packed file, header->file_size bytes for the caller to free. name is the model's full name. */
 extern sst_packed_header *build_packed(source *src, const char *name);
 
 #endif

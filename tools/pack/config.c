@@ -34,8 +34,9 @@ read_size(const json_t *json, const char *key, uint32_t limit, uint32_t *value)
 }
 
 static const char *
-read_shape(const json_t *json, sst_shape *shape)
+read_shape(const json_t *json, model_config *config)
 {
+    sst_shape  *shape = &config->shape;
     const struct
     {
         const char *key;
@@ -47,7 +48,7 @@ read_shape(const json_t *json, sst_shape *shape)
         {"n_heads", SST_MAX_HIDDEN, &shape->heads},
         {"hidden_dim", SST_MAX_HIDDEN, &shape->ffn},
         {"vocab_size", SST_MAX_VOCAB, &shape->vocab},
-        {"max_position_embeddings", SST_MAX_POSITIONS, &shape->positions},
+        {"max_position_embeddings", SST_MAX_POSITIONS, &config->position_rows},
     };
 
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
@@ -59,6 +60,8 @@ read_shape(const json_t *json, sst_shape *shape)
     }
     if (shape->hidden % shape->heads != 0)
         return "\"dim\" is not a multiple of \"n_heads\"";
+    shape->positions = config->position_rows;
+    shape->head = SST_RELU;
     if (shape->positions < 2)
         return "\"max_position_embeddings\" must be at least 2";
     return NULL;
@@ -170,7 +173,7 @@ model_config_read(const char *config_path, const char *tokenizer_path, model_con
     }
     wrong = check_architecture(json);
     if (!wrong)
-        wrong = read_shape(json, &config->shape);
+        wrong = read_shape(json, config);
     if (!wrong)
         wrong = read_labels(json, config);
     if (!wrong)

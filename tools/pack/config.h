@@ -8,7 +8,8 @@
 
 typedef struct model_config
 {
-    sst_shape   shape;          /* precision is left as it was */
+    sst_shape   shape;          /* precision is left as it was; positions: what the model reads at most, <= position_rows */
+    uint32_t    position_rows;  /* of the position embeddings, of which the first shape.positions are packed */
     char      **labels;         /* [shape.labels] */
     char       *name_or_path;   /* "" where config.json has none */
 } model_config;

@@ -1,7 +1,7 @@
 /*
  * distilsst-pack - turn a Hugging Face folder of a DistilBertForSequenceClassification into a packed file.
  *
- *   distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--notice TEXT]
+ *   distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE]
  *
  * DIR holds config.json, model.safetensors (F32, F16 or BF16) and vocab.txt. All shapes come from config.json. The model's
  * full name is BASE-XXXXXXXX, with the first digits of its fingerprint. OUT is a folder, where the file gets that name, or
@@ -36,7 +36,7 @@ die(const char *format,...)
 static void
 usage(FILE *to)
 {
-    fputs("usage: distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--notice TEXT]\n"
+    fputs("usage: distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE]\n"
           "\n"
           "Packs the Hugging Face folder DIR (config.json, model.safetensors, vocab.txt) of a\n"
           "DistilBertForSequenceClassification for distilsst. The model's name is BASE-XXXXXXXX, with the\n"
@@ -45,8 +45,7 @@ usage(FILE *to)
           "\n"
           "  --precision P      fp32 (default), or int8 for the linear layers of the transformer\n"
           "  --name BASE        of letters, digits, \".\", \"_\" and \"-\" (default: the last part of\n"
-          "                     _name_or_path in config.json, or the folder's name)\n"
-          "  --notice TEXT      in ASCII; told once to a session that uses it without having asked for it\n", to);
+          "                     _name_or_path in config.json, or the folder's name)\n", to);
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -66,17 +65,6 @@ valid_base(const char *name)
     if (!sst_name_is_valid(name, strlen(name)))
         die("--name has 1 to %d letters, digits, \".\", \"_\" and \"-\", of ASCII, and begins with a letter or digit", MAX_BASE);
     return name;
-}
-
-static const char *
-valid_notice(const char *notice)
-{
-    if (strlen(notice) >= sizeof(((sst_packed_header *) 0)->notice))
-        die("the notice is longer than %zu bytes", sizeof(((sst_packed_header *) 0)->notice) - 1);
-    for (const char *c = notice; *c; c++)   /* it is shown as it is, in databases of any encoding */
-        if (*c < ' ' || *c > '~')
-            die("the notice is not in printable ASCII");
-    return notice;
 }
 
 /* ---- the name -------------------------------------------------------------------------------- */
@@ -147,11 +135,10 @@ main(int argc, char **argv)
     static const struct option options[] = {
         {"precision", required_argument, NULL, 'p'},
         {"name", required_argument, NULL, 'n'},
-        {"notice", required_argument, NULL, 't'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
-    static source src = {.notice = ""};
+    static source src;
     const char *base = NULL;
     int         option;
 
@@ -163,9 +150,6 @@ main(int argc, char **argv)
                 break;
             case 'n':
                 base = valid_base(optarg);
-                break;
-            case 't':
-                src.notice = valid_notice(optarg);
                 break;
             default:
                 usage(option == 'h' ? stdout : stderr);

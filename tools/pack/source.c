@@ -87,13 +87,6 @@ make_fingerprint(source *src)
     }
     used += snprintf(text + used, sizeof(text) - used, "precision %s\nlayout %d\narithmetic %d\n",
                      sst_precision_name(src->config.shape.precision), SST_PACKED_LAYOUT, SST_ARITHMETIC);
-    if (src->notice[0])
-    {
-        char        hex[65];
-
-        sha256_hex((const unsigned char *) src->notice, strlen(src->notice), hex);
-        used += snprintf(text + used, sizeof(text) - used, "notice %s\n", hex);
-    }
     sha256_hex(text, used, src->fingerprint);
 }
 

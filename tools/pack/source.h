@@ -11,14 +11,13 @@
 typedef struct source
 {
     const char *dir;
-    const char *notice;         /* what the packed file says to who has not asked for it; may be "" */
     model_config config;
     sst_vocab_table table;
     safetensors tensors;
     char        fingerprint[65];    /* 64 hex digits */
 } source;
 
-/* Read the folder src->dir, all but the tensors' values, for the precision in src->config.shape and the notice. */
+/* Read the folder src->dir, all but the tensors' values, for the precision in src->config.shape. */
 extern void source_read(source *src);
 extern void source_free(source *src);
 

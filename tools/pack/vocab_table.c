@@ -144,7 +144,7 @@ sst_vocab_table_make(char *lines, size_t len, sst_vocab_table *out)
 {
     const char *problem = NULL;
 
-    *out = (sst_vocab_table) {.bytes = lines, .bytes_len = len};
+    *out = (sst_vocab_table) {.vocab.normalizer = {1, 1, 1}, .bytes = lines, .bytes_len = len};
     if (len > 0 && memchr(lines, 0, len))
         problem = "the vocabulary contains a NUL byte";
     if (!problem)
