@@ -2,7 +2,8 @@
 # shellcheck shell=bash
 
 # Every parallel plan is cheap enough; its workers are asked for with max_parallel_workers_per_gather.
-export PGOPTIONS='-c client_min_messages=warning -c parallel_setup_cost=0 -c parallel_tuple_cost=0 -c min_parallel_table_scan_size=0'
+export PGOPTIONS='-c client_min_messages=warning -c parallel_setup_cost=0 -c parallel_tuple_cost=0'
+PGOPTIONS+=' -c min_parallel_table_scan_size=0'
 
 # shellcheck disable=SC2034  # for who sources this
 labels_query="SELECT count(*) FROM reviews WHERE sst2_label(review) = 'POSITIVE'"
@@ -28,7 +29,8 @@ timed() { prepared "$@" '\timing on' 'EXECUTE q' | awk '$1 == "Time:" { print $2
 # The short texts. A row a page: the unit that a parallel scan hands out. Without padding all would be in two or three.
 load_texts()
 {
-	query -c 'CREATE TABLE reviews (id serial, review text, padding text)' -c 'ALTER TABLE reviews ALTER padding SET STORAGE PLAIN'
+	query -c 'CREATE TABLE reviews (id serial, review text, padding text)' \
+		-c 'ALTER TABLE reviews ALTER padding SET STORAGE PLAIN'
 	query -c "\\copy reviews (review) FROM PROGRAM 'bench/texts sst'"
 	query -c "UPDATE reviews SET padding = repeat(' ', 5000)" -c 'VACUUM (FULL, ANALYZE) reviews'
 }

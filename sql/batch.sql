@@ -115,7 +115,8 @@ CREATE FUNCTION explain_analyze(query text) RETURNS SETOF text LANGUAGE plpgsql 
 BEGIN
     RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query;
 END $$;
-SELECT line FROM explain_analyze($$ SELECT sst2_label(repeat('long ', 600)), sst2_label(title || ' of ' || kind), sst2_score(title || ' of ' || kind)
+SELECT line FROM explain_analyze($$ SELECT sst2_label(repeat('long ', 600)),
+    sst2_label(title || ' of ' || kind), sst2_score(title || ' of ' || kind)
     FROM review ORDER BY id LIMIT 60 $$) line WHERE line ~ 'Text|Batches|Tokens';
 
 -- projections
@@ -223,11 +224,13 @@ SELECT statement, (compare(statement, 'SELECT * FROM review ORDER BY id')).* FRO
     ('UPDATE review SET (kind, title) = (SELECT max(sst2_label(r.body)), kind FROM reply r WHERE r.review = id) RETURNING id'),
     ('DELETE FROM review WHERE sst2_label(body) = ''NEGATIVE'' RETURNING id, sst2_score(body)'),
     ('INSERT INTO review (id, title) SELECT 1000 + id, sst2_label(body) FROM review RETURNING title'),
-    ('INSERT INTO review SELECT id, kind, sst2_label(body) FROM review ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING title')
+    ('INSERT INTO review SELECT id, kind, sst2_label(body) FROM review
+      ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING title')
 ) v (statement);
 BEGIN;
 CREATE TABLE made AS SELECT id, sst2_label(body) AS label FROM review;
-COPY (SELECT count(*), bool_and(label = sst2_label(body) OR label IS NULL AND body IS NULL) FROM made JOIN review USING (id)) TO STDOUT;
+COPY (SELECT count(*), bool_and(label = sst2_label(body) OR label IS NULL AND body IS NULL)
+  FROM made JOIN review USING (id)) TO STDOUT;
 ROLLBACK;
 
 -- what must stay as it was
@@ -330,7 +333,8 @@ SELECT query, options, (compare_tours(options, query)).* FROM (VALUES
     ('SELECT id, sst2_label(body) FROM (SELECT * FROM review LIMIT 40) s'),
     ('SELECT id, sst2_label(body) FROM review WHERE sst2_score(body) > 0.4 FOR UPDATE'),
     ('SELECT r.id, sst2_label(p.body) FROM review r JOIN reply p ON p.review = r.id ORDER BY r.id')
-) q (query), (VALUES ('NO SCROLL'), (''), ('INSENSITIVE'), ('SCROLL')) o (options) WHERE query !~ 'FOR UPDATE' OR options !~ '^(INS|SCR)';
+) q (query), (VALUES ('NO SCROLL'), (''), ('INSENSITIVE'), ('SCROLL')) o (options)
+WHERE query !~ 'FOR UPDATE' OR options !~ '^(INS|SCR)';
 -- partitions have a scan each; below a LIMIT of its own SstBatch cannot stand for them
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM part;

@@ -130,9 +130,11 @@ CREATE FUNCTION sst2_dependents(OUT object text, OUT kind text, OUT function tex
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'sst2_dependents' LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 10000;
 COMMENT ON FUNCTION sst2_dependents() IS
-'what in this database is made of answers, through which function and by which model: NULL where it follows the server''s model, (computed) where an expression names it';
+'what in this database is made of answers, through which function and by which model: '
+'NULL where it follows the server''s model, (computed) where an expression names it';
 
 CREATE FUNCTION sst2_selftest(OUT test text, OUT expected text, OUT got text, OUT ok bool) RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'sst2_selftest' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000000;
 COMMENT ON FUNCTION sst2_selftest() IS
-'checks the model''s file and this machine''s answers: the vectors packed with the model bit for bit and, for the official model, published outputs within 1e-5';
+'checks the model''s file and this machine''s answers: '
+'the vectors packed with the model bit for bit and, for the official model, published outputs within 1e-5';

@@ -1,8 +1,9 @@
 -- the model and the machine
 SET client_min_messages = warning;  -- no word on the model that ships
 
-SELECT name ~ '^starter-[0-9a-f]{8}$' AS name, length(fingerprint), precision, layers > 0 AS layers, hidden > 0 AS hidden, heads > 0 AS heads,
-       vocabulary > 1000 AS vocabulary, max_tokens, file LIKE '%/distilsst/' || name || '.dsst' AS file, bytes > 1000000 AS bytes,
+SELECT name ~ '^starter-[0-9a-f]{8}$' AS name, length(fingerprint), precision,
+       layers > 0 AS layers, hidden > 0 AS hidden, heads > 0 AS heads, vocabulary > 1000 AS vocabulary,
+       max_tokens, file LIKE '%/distilsst/' || name || '.dsst' AS file, bytes > 1000000 AS bytes,
        isa IN ('c', 'avx2', 'avx512', 'avx512vnni', 'neon', 'neondot') AS isa
 FROM sst2_model();
 

@@ -71,7 +71,8 @@ sst_classifier_init(void)
 {
     DefineCustomEnumVariable("distilsst.isa",
                              "Most recent CPU family whose instructions may be used.",
-                             "Results do not depend on it. What the CPU does not have is never used; a family of another architecture means plain C.",
+                             "Results do not depend on it. What the CPU does not have is never used; "
+                              "a family of another architecture means plain C.",
                              &isa_setting,
                              SST_ISA_BEST,
                              isa_options,

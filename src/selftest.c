@@ -36,7 +36,8 @@ static const struct
     {"I love you", "POSITIVE", 0.9998656511f},
     {"I hate you", "NEGATIVE", 0.9991129040f},
     {"I like you. I love you", "POSITIVE", 0.9998738765f},
-    {"Probably my all-time favorite movie, a story of selflessness, sacrifice and dedication to a noble cause, but it's not preachy or boring.", "POSITIVE", 0.9981985493f},
+    {"Probably my all-time favorite movie, a story of selflessness, sacrifice and dedication to a noble cause, "
+     "but it's not preachy or boring.", "POSITIVE", 0.9981985493f},
     {"I am from India.", "POSITIVE", 0.9896161556f},
     {"I am from Iraq.", "NEGATIVE", 0.9811071157f},
     {"\355\226\211\353\263\265\355\225\230\353\213\244", "POSITIVE", 0.7440056800f},

@@ -188,7 +188,8 @@ misplaced_hint(void)
         case PGC_S_USER:
             return "As the first statement of a session run ALTER ROLE ... RESET distilsst.model, and connect anew.";
         case PGC_S_DATABASE_USER:
-            return "As the first statement of a session run ALTER ROLE ... IN DATABASE ... RESET distilsst.model, and connect anew.";
+            return "As the first statement of a session run ALTER ROLE ... IN DATABASE ... RESET distilsst.model, "
+                "and connect anew.";
         default:
             return "Remove distilsst.model from the connection's options (PGOPTIONS) and connect anew.";
     }

@@ -10,7 +10,7 @@
 
 #include "core/packed.h"
 #include "map_model.h"
-#include "tap.h"
+#include "support/tap.h"
 #include "vocab_table.h"
 
 static void

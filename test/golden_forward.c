@@ -17,7 +17,7 @@
 
 #include "core/kernels/kernels.h"
 #include "map_model.h"
-#include "tap.h"
+#include "support/tap.h"
 
 #define C_BUDGET 1e10           /* multiplications for plain C: about ten seconds */
 

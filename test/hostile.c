@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "all_kernels.h"
+#include "support/all_kernels.h"
 #include "map_model.h"
 #include "core/packed.h"
 #include "splitmix64.h"

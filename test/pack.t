@@ -151,7 +151,8 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 	is_deeply([ (stat $file)[ 1, 9 ] ], \@before, 'the file is left as it was');
 	my $old = read_file($file);
 	write_file($file, 'other');
-	refuses('other contents', qq("$file" exists with other contents, and a model is never replaced), $source, $out, '--name', 'm');
+	refuses('other contents', qq("$file" exists with other contents, and a model is never replaced),
+		$source, $out, '--name', 'm');
 	is(read_file($file), 'other', 'which stay');
 	write_file($file, $old);
 	write_file("$out/short.dsst", substr($old, 0, -1));
@@ -195,11 +196,13 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 {
 	my $out = new_folder();
 	# links of our own: where they are not refused, those of /dev would not survive the test
-	my %link = ('link-to-pipe' => 'pipe', 'link-to-device' => '/dev/null', 'stdout' => '/proc/self/fd/1', 'dangling' => 'nowhere');
+	my %link = ('link-to-pipe' => 'pipe', 'link-to-device' => '/dev/null', 'stdout' => '/proc/self/fd/1',
+		'dangling' => 'nowhere');
 	mkfifo("$out/pipe", 0644) or die "mkfifo: $!";
 	symlink $link{$_}, "$out/$_" for keys %link;
 	my $files = files_in($out);
-	refuses($_, qq("$out/$_" exists and is no regular file), $source, "$out/$_") for 'pipe', grep { $_ ne 'stdout' } sort keys %link;
+	refuses($_, qq("$out/$_" exists and is no regular file), $source, "$out/$_")
+	  for 'pipe', grep { $_ ne 'stdout' } sort keys %link;
 	my (undef, undef, $err) = run_command({}, 'sh', '-c', "'$BUILD/distilsst-pack' $source $out/stdout | cat");
 	is($err, qq(distilsst-pack: "$out/stdout" exists and is no regular file\n), 'so is a standard output that is a pipe');
 	is(files_in($out), $files, 'nothing is written');

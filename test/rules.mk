@@ -5,7 +5,8 @@ SANITIZED_CORE = $(CORE:%=host/sanitized/%)
 TEST_PROGRAMS = $(addprefix host/test/,unit bounds hostile golden_tokenizer golden_forward so/unit so/golden_forward fault.so)
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
-FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) test/fuzz/tokenizer_properties.o)
+FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) \
+	test/fuzz/tokenizer_properties.o)
 TEST_OBJS = $(SANITIZED_CORE) $(TEST_PROGRAMS) $(FUZZERS) $(FUZZ_OBJS)
 
 .PHONY: test-programs fuzzers fuzz
@@ -24,7 +25,8 @@ host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MOD
 host/test/hostile: $(TOP)/test/hostile.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o %/vocab.o,$(SANITIZED_CORE))
+host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c \
+		$(filter %/tokenizer.o %/vocab.o,$(SANITIZED_CORE))
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_forward: $(TOP)/test/golden_forward.c $(MAP_MODEL) $(addprefix host/,$(CORE))

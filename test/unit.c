@@ -14,7 +14,7 @@
 #include "core/forward.h"
 #include "core/packed.h"
 #include "splitmix64.h"
-#include "tap.h"
+#include "support/tap.h"
 
 /* gcc 14 aligns what ASan watches for use after return to less than a vector needs (gcc bug 110027). */
 extern const char *__asan_default_options(void);
@@ -640,7 +640,8 @@ test_names(unsigned char *file, size_t size)
             right = right && open_with(file, size, bytes[i].at, *c) == SST_BAD_SHAPE;
     }
     for (size_t digit = 0; digit < SST_NAME_DIGITS; digit++)
-        right = right && open_with(file, size, fingerprint + digit, file[fingerprint + digit] == '0' ? '1' : '0') == SST_BAD_SHAPE;
+        right = right
+            && open_with(file, size, fingerprint + digit, file[fingerprint + digit] == '0' ? '1' : '0') == SST_BAD_SHAPE;
     right = right && open_with(file, size, fingerprint + 63, '\0') == SST_BAD_SHAPE;
     ok(right, "a name or fingerprint of other characters, or a name that is not the fingerprint's, is refused");
     ok(open_with(file, size, offsetof(sst_packed_header, layout), SST_PACKED_LAYOUT + 1) == SST_WRONG_LAYOUT &&

@@ -5,8 +5,8 @@
 HOST_CC ?= $(CC)
 HOST_OPTIMIZE = -O2
 HOST_CORE_CFLAGS := $(call core_cflags,$(HOST_CC))
-HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) \
-	$(addprefix -I$(TOP)/,src tools/pack tools/support test/support) $(UTF8PROC_CFLAGS)
+HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) $(addprefix -I$(TOP)/,src tools/pack tools/support) \
+	$(UTF8PROC_CFLAGS)
 HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
 
 PACK = distilsst-pack

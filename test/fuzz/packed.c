@@ -5,7 +5,7 @@
  * tables and weights are as hostile as they can be; what sst_model_open then takes must be usable without leaving the file,
  * and all kernels must agree on the logits or on what is wrong.
  */
-#include "all_kernels.h"
+#include "../support/all_kernels.h"
 #include "fuzz.h"
 #include "core/packed.h"
 

@@ -35,7 +35,8 @@ def corpora(folder):
     for name in ("rt_snippets", "customer_reviews"):
         made_up.write(path(name + ".tsv.gz"), ["sentence\tlabel"] + ["%s\t%d" % row for row in some(50) + copied])
     made_up.write(path("imdb_train.tsv.gz"), ["label\trating\tid\ttext"] + [
-        "%d\t%d\t%s/%d_1\t%s<br />%s" % (label, 9 * label + 1, ("neg", "pos")[label], i, text, " ".join(rng.choices(made_up.FILLING, k=40)))
+        "%d\t%d\t%s/%d_1\t%s<br />%s" % (label, 9 * label + 1, ("neg", "pos")[label], i, text,
+                                       " ".join(rng.choices(made_up.FILLING, k=40)))
         for label in (0, 1) for i, (text, _) in enumerate(some(1050, label))])
     for name in ("books", "dvd", "electronics", "kitchen"):
         made_up.write(path("amazon_%s.tsv.gz" % name), ["sentence\tlabel"] + [

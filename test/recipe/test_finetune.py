@@ -118,8 +118,8 @@ class Finetune(unittest.TestCase):
         if "PGHOST" not in os.environ:
             self.skipTest("no server: PGHOST is not set (test/scratch sets it)")
         values = ", ".join("('%s', '%s')" % row for row in made_up.labelled(100))
-        said = self.finetune("queried", "--query", "SELECT a AS text, b AS label FROM (VALUES %s, (NULL, 'blame')) AS v(a, b)" % values,
-                             "--dsn", "dbname=postgres", epochs="1")
+        said = self.finetune("queried", "--query", "SELECT a AS text, b AS label "
+                             "FROM (VALUES %s, (NULL, 'blame')) AS v(a, b)" % values, "--dsn", "dbname=postgres", epochs="1")
         with self.assertRaisesRegex(SystemExit, 'relation "nowhere" does not exist'):
             self.finetune("none", "--query", "SELECT * FROM nowhere", "--dsn", "dbname=postgres")
         self.assertIn("101 rows, 1 of them empty or repeated; 90 to train on, 10 held back", said)

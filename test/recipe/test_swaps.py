@@ -9,7 +9,8 @@ import made_up
 import torch
 
 from network import classifier
-from swaps import COUNTRIES, FILLED_BY, NATIONALITIES, PRONOUN, TEMPLATES, filled, other_gender, same_answer, swapped, without_article
+from swaps import (COUNTRIES, FILLED_BY, NATIONALITIES, PRONOUN, TEMPLATES, filled, other_gender, same_answer, swapped,
+                   without_article)
 
 BIAS = os.path.join(made_up.HERE, "../../../shared/bias")
 

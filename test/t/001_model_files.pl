@@ -103,15 +103,18 @@ my $rule = 'A name has letters, digits, ".", "_" and "-", and ends with "-" and 
   . qq(fingerprint, as "$BUILTIN" does.);
 
 # A name that is none: for the server's model, and in a call. A path's folders are not shown.
-for my $name ('../good-12345678', '..', '.', '', 'a/b-12345678', 'good', 'good-1234567', 'good-123456789', 'good-1234567G', '-12345678',
+for my $name ('../good-12345678', '..', '.', '', 'a/b-12345678', 'good', 'good-1234567', 'good-123456789', 'good-1234567G',
+	'-12345678',
 	'a b-12345678', "a\x{7f}-12345678", '.a-12345678', 'x' x 55 . '-12345678', "$BUILTIN.dsst", "$BUILTIN/")
 {
 	my ($shown) = $name =~ m{([^/]*)$};
 	configure('distilsst.model' => $name);
 	is($session->query('SHOW distilsst.model'), $name, "the server's model can be set to \"$name\"");
 	error_is($session->error("SELECT $text"), 'F0000', qq("$shown" is not the name of a sentiment model), $rule,
-		'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists.', 'and is an error at use');
-	error_is($session->error("SELECT sst2_score('a', model => '$name')"), '22023', qq("$shown" is not the name of a sentiment model),
+		'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists.',
+		'and is an error at use');
+	error_is($session->error("SELECT sst2_score('a', model => '$name')"), '22023',
+		qq("$shown" is not the name of a sentiment model),
 		$rule, 'sst2_models() lists the models that are installed.', 'as in a call');
 }
 server_model($good);
@@ -140,7 +143,8 @@ is($session->query("SELECT $text"), $answer, 'the session goes on');
 		server_model($other) unless $form;
 		error_is($session->error('SELECT sst2_label(\'a\'' . ($form ? ", '$form')" : ')')), 'XX001',
 			qq(sentiment model "$other" cannot be used: its file holds another model, "$name"),
-			'The file is "' . models_folder() . qq(/$other.dsst".), $form ? $NAMED_HINT : $HINT, 'a file under the name of another model');
+			'The file is "' . models_folder() . qq(/$other.dsst".), $form ? $NAMED_HINT : $HINT,
+			'a file under the name of another model');
 	}
 	install_model($good);
 	server_model($name);

@@ -1,4 +1,5 @@
-# distilsst.model where only the server may set it: for a role, a database, a connection or a session it is refused, or an ERROR at use
+# distilsst.model where only the server may set it: for a role, a database, a connection or a session it is refused, or an
+# ERROR at use
 # that says what to reset; never another model's answer. A call that names its model is no concern of that.
 
 use strict;
@@ -24,7 +25,8 @@ my $named = "SELECT sum(sst2_score(body, model => '$model')::numeric) FROM sst_t
 my $sum = $boss->query($named);
 isnt($boss->query("SELECT sum(sst2_score(body, model => '$BUILTIN')::numeric) FROM sst_test"), $sum, 'two models that differ');
 
-# A first statement that needs the server's model, in the session itself or in its workers, also where only these load the library.
+# A first statement that needs the server's model, in the session itself or in its workers, also where only these
+# load the library.
 my $scan = 'SELECT sum(sst2_score(body)::numeric) FROM sst_test';
 my @uses = (
 	q(SELECT sst2_label('a')),
@@ -50,15 +52,18 @@ sub is_refused
 	for my $use (@uses)
 	{
 		my $said = session()->try($use);
-		error_is($said->{error}, '55P02', $message, q(The server's configuration says which model answers, since stored answers are everybody's.),
+		error_is($said->{error}, '55P02', $message,
+			q(The server's configuration says which model answers, since stored answers are everybody's.),
 			$hint, "$name: $use");
 		is(join(' ', @{ $said->{notices} }, $said->{out} =~ s/^f$//r), '', 'and nothing else is said');
 		$boss->query('DROP INDEX IF EXISTS sst_index; DROP TABLE IF EXISTS sst_made');
 	}
-	my $said = session()->try("SET distilsst.isa = c; SELECT sst2_fingerprint('$model') IS NULL; SHOW distilsst.isa; $parallel $named");
+	my $said = session()->try("SET distilsst.isa = c; SELECT sst2_fingerprint('$model') IS NULL; SHOW distilsst.isa; "
+		  . "$parallel $named");
 	is("$said->{said}$said->{out}", "f\nc\n$sum", "$name: a call that names its model answers");
 	$said = session()->try(q(SELECT name, is_default, error FROM sst2_models() ORDER BY name COLLATE "C"));
-	is("$said->{said}$said->{out}", join("\n", map { "$_||" } sort $BUILTIN, $model), 'and sst2_models() lists the models, none as the default')
+	is("$said->{said}$said->{out}", join("\n", map { "$_||" } sort $BUILTIN, $model),
+		'and sst2_models() lists the models, none as the default')
 	  if $message =~ /is set for/;
 }
 
@@ -83,10 +88,13 @@ for my $place (sort keys %place)
 {
 	my $open = session();
 	is($open->query($scan), $sum, 'a session is there');
-	is($open->error("$place SET distilsst.model = '$BUILTIN'")->{sqlstate}, '55P02', "$place: refused where the library is loaded");
+	is($open->error("$place SET distilsst.model = '$BUILTIN'")->{sqlstate}, '55P02',
+		"$place: refused where the library is loaded");
 	session()->query("$place SET distilsst.model = '$BUILTIN'");
-	is_refused($place, $elsewhere, "As the first statement of a session run $place{$place} RESET distilsst.model, and connect anew.");
-	is($open->query("$parallel SET parallel_leader_participation = off; $scan"), $sum, 'who was there before, and has workers, goes on');
+	is_refused($place, $elsewhere,
+		"As the first statement of a session run $place{$place} RESET distilsst.model, and connect anew.");
+	is($open->query("$parallel SET parallel_leader_participation = off; $scan"), $sum,
+		'who was there before, and has workers, goes on');
 	my $misled = session();
 	$misled->error($scan);
 	is($misled->query('SHOW distilsst.model'), '(misplaced)', 'SHOW says that it is misplaced');
@@ -114,7 +122,8 @@ is_reset('ALTER ROLE RESET ALL');
 # With the library loaded at the start of each session.
 session()->query("ALTER ROLE sst_test_set SET distilsst.model = '$BUILTIN'");
 configure(session_preload_libraries => 'distilsst');
-is_refused('session_preload_libraries', $elsewhere, 'As the first statement of a session run ALTER ROLE ... RESET distilsst.model, and connect anew.');
+is_refused('session_preload_libraries', $elsewhere,
+	'As the first statement of a session run ALTER ROLE ... RESET distilsst.model, and connect anew.');
 $boss->query('ALTER ROLE sst_test_set RESET ALL');
 is_reset('session_preload_libraries, ALTER ROLE RESET ALL');
 configure(session_preload_libraries => undef);
@@ -122,7 +131,8 @@ configure(session_preload_libraries => undef);
 # --- In a session ---
 
 my $in_session = 'parameter "distilsst.model" cannot be set in a session';
-for my $set ("SET distilsst.model = '$BUILTIN'", "SELECT set_config('distilsst.model', '$BUILTIN', false) IS NULL", "BEGIN; SET LOCAL distilsst.model = '$BUILTIN'")
+for my $set ("SET distilsst.model = '$BUILTIN'", "SELECT set_config('distilsst.model', '$BUILTIN', false) IS NULL",
+	"BEGIN; SET LOCAL distilsst.model = '$BUILTIN'")
 {
 	for my $use (@uses)
 	{
@@ -130,7 +140,8 @@ for my $set ("SET distilsst.model = '$BUILTIN'", "SELECT set_config('distilsst.m
 		my $session = session();
 		$session->query($set);
 		my $said = $session->try($use);
-		error_is($said->{error}, '55P02', $in_session, q(The server's configuration says which model answers, since stored answers are everybody's.),
+		error_is($said->{error}, '55P02', $in_session,
+			q(The server's configuration says which model answers, since stored answers are everybody's.),
 			'Run RESET distilsst.model, or in a new session ALTER FUNCTION ... RESET distilsst.model where a function sets it. '
 			  . 'To have another model answer, name it in the call.', "$set: $use") if $use !~ /model =>/;
 		is($said->{error}{message}, $in_session, "$set: where the library is not loaded no call answers") if $use =~ /model =>/;
@@ -159,5 +170,6 @@ session()->query("CREATE FUNCTION sst_test_function() RETURNS text LANGUAGE plpg
 	is($session->query('SELECT sst_test_function()'), $session->query('SELECT sst2_fingerprint()'), 'until that is reset');
 }
 
-$boss->query('DROP FUNCTION sst_test_function(); DROP TABLE sst_test; DROP FUNCTION sst_test_wrapper(text); DROP ROLE sst_test_set');
+$boss->query('DROP FUNCTION sst_test_function(); DROP TABLE sst_test; DROP FUNCTION sst_test_wrapper(text); '
+	  . 'DROP ROLE sst_test_set');
 done_testing();

@@ -48,7 +48,8 @@ sub reading
 		"SELECT sst2_token_ids(t), sst2_logits(t), sst2_score(ARRAY[t]), sst2_token_count(t) FROM (SELECT $sql) x(t)");
 }
 
-my $latin = "Caf\x{e9} cr\x{e8}me \x{e0} la mode: na\x{ef}ve, \x{c0}\x{c9}\x{d6}\x{dc} gro\x{df} \x{bf}\x{a3}5\x{a0}\x{ab}ok\x{bb} \x{b5}m";
+my $latin = "Caf\x{e9} cr\x{e8}me \x{e0} la mode: na\x{ef}ve, \x{c0}\x{c9}\x{d6}\x{dc} gro\x{df} "
+  . "\x{bf}\x{a3}5\x{a0}\x{ab}ok\x{bb} \x{b5}m";
 my $euro = "Caf\x{e9} \x{20ac}5 c\x{153}ur \x{152}UVRE \x{161}\x{17d}";
 my $japanese = "\x{6620}\x{753b}\x{304b}\x{3000}\x{304c}\x{30ac} \x{ff21}\x{411}, \x{431}\x{411} ok";
 
@@ -104,14 +105,16 @@ for my $case ([ 'WIN1252', '81' ], [ 'EUC_JP', 'a9a1' ], [ 'MULE_INTERNAL', '9af
 	my ($encoding, $character) = @$case;
 	my $read = sub {
 		my ($hex) = @_;
-		return $session{$encoding}->query("SELECT sst2_token_ids(t), sst2_logits(t), sst2_token_count(t) FROM convert_from('\\x$hex', '$encoding') t");
+		return $session{$encoding}->query("SELECT sst2_token_ids(t), sst2_logits(t), sst2_token_count(t) "
+			  . "FROM convert_from('\\x$hex', '$encoding') t");
 	};
 	my ($a, $b, $space) = map { unpack 'H*', $_ } 'a', 'b', ' ';
 	my $right = $read->("$a$b$space$b");
 	is($read->("$a$character$b$space$b"), $right, "a character of $encoding that UTF-8 lacks");
 	is($read->($character x 3 . "$a$b$space$character$b$character"), $right, 'several');
 	is($read->($character x 20000 . "$a$b$space$b"), $right, 'many');
-	is($session{$encoding}->query("SELECT sst2_label(ARRAY[t, 'b']) = ARRAY[sst2_label('ab b'), sst2_label('b')] FROM convert_from('\\x$a$character$b$space$b', '$encoding') t"),
+	is($session{$encoding}->query("SELECT sst2_label(ARRAY[t, 'b']) = ARRAY[sst2_label('ab b'), sst2_label('b')] "
+		  . "FROM convert_from('\\x$a$character$b$space$b', '$encoding') t"),
 		't', 'in an array');
 }
 

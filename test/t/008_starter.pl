@@ -36,11 +36,13 @@ my %kept = (
 my $dir = server_dir();
 for my $precision ('fp32', 'int8')
 {
-	my $name = install_model(pack_model("$ROOT/model/starter", "$dir/$precision.dsst", '--precision', $precision, '--name', 'starter'));
+	my $name = install_model(pack_model("$ROOT/model/starter", "$dir/$precision.dsst", '--precision', $precision,
+		'--name', 'starter'));
 	my $values = join ', ', map { "(\$sentence\$$_->[1]\$sentence\$)" } @rows;
 	for my $isa ('auto', 'c')
 	{
-		is($session->query("SET distilsst.isa = $isa; SELECT md5(string_agg(sst2_logits(t, model => '$name')::text, ' ')) FROM (VALUES $values) v(t)"),
+		is($session->query("SET distilsst.isa = $isa; SELECT md5(string_agg(sst2_logits(t, model => '$name')::text, ' ')) "
+			  . "FROM (VALUES $values) v(t)"),
 			$kept{$name}, "$name gives the bits that it has always given, isa $isa");
 	}
 }

@@ -10,7 +10,8 @@ use SstTest;
 use Test::More;
 
 my $dir = server_dir();
-my ($section) = read_file("$ROOT/docs/models.md") =~ /^## When the model changes\n(.*?)^##/ms or die 'no such section in docs/models.md';
+my ($section) = read_file("$ROOT/docs/models.md") =~ /^## When the model changes\n(.*?)^##/ms
+  or die 'no such section in docs/models.md';
 my @models = ($BUILTIN, install_model(made_model($dir, 'other', '1,32,2,64,64,300,2')));
 my $boss = SstTest::Session->new;
 $boss->query('CREATE DATABASE sst_test_labels');
@@ -79,12 +80,14 @@ answers_are(0, 0, 0, 'with the first model');
 
 server_model($models[1]);
 answers_are(0, 0, 0, 'the model has changed');
-isnt(psql('SELECT count(*) FROM reviews WHERE label <> sst2_label(review)'), psql('SELECT 0 AS count'), 'whose labels are others');
+isnt(psql('SELECT count(*) FROM reviews WHERE label <> sst2_label(review)'), psql('SELECT 0 AS count'),
+	'whose labels are others');
 my $stale = $shown =~ s/\| t$/| f/mr =~ s/\|     3/|   103/r;
 is(comparable(psql($state), $print{ $models[0] }), comparable($stale, $in_docs), 'the labels are shown to be stale');
 psql('CALL relabel()');
 is(psql($anew), '', 'what follows the server is made anew');
 answers_are(1, 1, 1, 'in the end');
-is(comparable(psql($state), $print{ $models[1] }), comparable($shown =~ s/\|     3/|   103/r, $in_docs), 'and shown to be current');
+is(comparable(psql($state), $print{ $models[1] }), comparable($shown =~ s/\|     3/|   103/r, $in_docs),
+	'and shown to be current');
 $boss->query('DROP DATABASE sst_test_labels');
 done_testing();

@@ -20,10 +20,12 @@ SstTest::Session->new->query(<<'SQL');
 CREATE TABLE sst_test_known (id int PRIMARY KEY, body text, label text, logits real[]);
 INSERT INTO sst_test_known (id, body)
 	SELECT i, string_agg((ARRAY['good', 'bad', 'film', 'not', 'the', 'very', 'plot', 'a', 'boring', 'and', i::text])
-		[1 + (i * n * 7 + n * n) % 11], ' ' ORDER BY n) FROM generate_series(1, 400) i, generate_series(1, 1 + i * i % 13) n GROUP BY i;
+		[1 + (i * n * 7 + n * n) % 11], ' ' ORDER BY n)
+	FROM generate_series(1, 400) i, generate_series(1, 1 + i * i % 13) n GROUP BY i;
 SET distilsst.isa = 'avx2';
 UPDATE sst_test_known k SET label = l.label
-	FROM (SELECT unnest(array_agg(id)) AS id, unnest(sst2_label(array_agg(body))) AS label FROM sst_test_known) l WHERE l.id = k.id;
+	FROM (SELECT unnest(array_agg(id)) AS id, unnest(sst2_label(array_agg(body))) AS label FROM sst_test_known) l
+	WHERE l.id = k.id;
 UPDATE sst_test_known SET logits = sst2_logits(body);
 SQL
 

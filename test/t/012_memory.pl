@@ -55,7 +55,8 @@ my @errors = (
 	[ '58P01', "SELECT sst2_label('a', model => 'missing-12345678')" ],
 	[ 'XX001', "SELECT sst2_label('a', model => '$truncated')" ],
 	[ 'XX001', "SELECT sst2_label(ARRAY['b c', 'a b c'], model => '$embedding')" ],
-	[ '57014', "SELECT pg_cancel_backend(pg_backend_pid()), sst2_token_count(repeat('great film ', n)) FROM generate_series(3000000, 3000000) n" ],
+	[ '57014', "SELECT pg_cancel_backend(pg_backend_pid()), sst2_token_count(repeat('great film ', n)) "
+		  . "FROM generate_series(3000000, 3000000) n" ],
 	[ '22003', "BEGIN; SAVEPOINT s; SELECT sst2_label('a'), sst2_logits(ARRAY[300])" ],
 	[ 'XX001', "ROLLBACK TO s; SELECT sst2_label('a', model => '$truncated')" ],
 	[ '22023', "ROLLBACK; SELECT sst2_fingerprint('/etc/passwd')" ],

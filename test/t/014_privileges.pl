@@ -15,7 +15,8 @@ my $packed = read_file($good);
 my $installed = install_model($good);
 my $boss = SstTest::Session->new;
 my ($version) = $boss->query('SHOW server_version_num');
-my %refused = (sqlstate => '55P02', message => 'parameter "distilsst.model" cannot be changed now', detail => undef, hint => undef);
+my %refused = (sqlstate => '55P02', message => 'parameter "distilsst.model" cannot be changed now', detail => undef,
+	hint => undef);
 
 sub plain { return SstTest::Session->new(user => 'sst_test_plain') }
 
@@ -69,7 +70,8 @@ $boss->query('DROP ROLE IF EXISTS sst_test_plain; CREATE ROLE sst_test_plain LOG
 	is(plain()->query('SHOW distilsst.model'), $good, 'before the library is loaded PostgreSQL shows it to everyone');
 	$boss->query("ALTER ROLE sst_test_plain SET session_preload_libraries = 'distilsst'");
 	$plain = plain();
-	is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501', 'with session_preload_libraries nobody sees it from the start');
+	is($plain->error('SHOW distilsst.model')->{sqlstate}, '42501',
+		'with session_preload_libraries nobody sees it from the start');
 	is($plain->error("SET distilsst.model = '$installed'")->{sqlstate}, '55P02', 'nor sets it');
 	$boss->query('ALTER ROLE sst_test_plain RESET session_preload_libraries');
 }
@@ -126,21 +128,25 @@ for my $path (sort keys %sqlstate)
 	install_bytes('secret-12345678', $secret);
 	chmod 0, install_bytes('closed-12345678', $packed);
 	symlink '/etc/passwd', my $link = models_folder() . '/link-12345678.dsst';
-	my %sqlstate = ('secret-12345678' => 'XX001', 'closed-12345678' => '42501', 'link-12345678' => 'XX001', 'none-12345678' => '58P01',
+	my %sqlstate = ('secret-12345678' => 'XX001', 'closed-12345678' => '42501', 'link-12345678' => 'XX001',
+		'none-12345678' => '58P01',
 		'../link-12345678' => '22023', '/etc/passwd' => '22023', $good => '22023');
-	my @named = map { s/('my text'\]?)\)/$1, model => 'NAME')/r } grep { !/token|selftest|sst2_model|fingerprint/ && /my text/ } @calls;
+	my @named = map { s/('my text'\]?)\)/$1, model => 'NAME')/r }
+	  grep { !/token|selftest|sst2_model|fingerprint/ && /my text/ } @calls;
 	push @named, "SELECT sst2_fingerprint('NAME');\n";
 	is(scalar(@named), 8, 'eight functions name a model');
 	for my $name (sort keys %sqlstate)
 	{
 		my $said = $plain->try(join '', map { s/NAME/$name/r } @named)->{said};
 		my ($shown) = $name =~ m{([^/]+)$};
-		is(join(' ', $said =~ /ERROR:  (\w+)/g), join(' ', ($sqlstate{$name}) x @named), "$name: every call that names it is refused");
+		is(join(' ', $said =~ /ERROR:  (\w+)/g), join(' ', ($sqlstate{$name}) x @named),
+			"$name: every call that names it is refused");
 		is(scalar(() = $said =~ /^[A-Z]+:  .*"\Q$shown\E"/mg), scalar @named, 'by the name of the model');
 		unlike($said =~ s/^DETAIL:  A name has .*//mgr, qr{/|DETAIL|CONTEXT|TOPSECRET|root:|my text}, 'and nothing else');
 	}
 	unlike($plain->query('SELECT * FROM sst2_models()'), qr{/|TOPSECRET|root:}, 'sst2_models() says no more');
-	is($plain->query("SELECT sst2_label('a', model => '$installed') = sst2_label('a', '$installed')"), 't', 'the session goes on');
+	is($plain->query("SELECT sst2_label('a', model => '$installed') = sst2_label('a', '$installed')"), 't',
+		'the session goes on');
 	unlink $link;
 }
 
@@ -178,7 +184,8 @@ SQL
 # --- The extension itself ---
 
 is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc '
-	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst')))),
+	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension )
+	  . q(WHERE extname = 'distilsst')))),
 	'24|f|f|0', 'functions run with the rights of their caller, who may be anyone');
 {
 	my $database = $boss->query('CREATE DATABASE sst_test_extension; GRANT ALL ON DATABASE sst_test_extension TO sst_test_plain');
@@ -194,7 +201,8 @@ CREATE DOMAIN sst_test.bool AS int; CREATE DOMAIN sst_test.int4 AS int; CREATE D
 SET search_path = sst_test, pg_catalog;
 CREATE EXTENSION distilsst SCHEMA sst_test;
 SQL
-	is($owner->query(q(SELECT count(*) FROM pg_depend WHERE classid = 'pg_proc'::regclass AND refclassid = 'pg_type'::regclass)), 0,
+	is($owner->query(q(SELECT count(*) FROM pg_depend )
+		  . q(WHERE classid = 'pg_proc'::regclass AND refclassid = 'pg_type'::regclass)), 0,
 		'the script means the types of pg_catalog');
 	$owner->query(q(DROP EXTENSION distilsst;
 		CREATE FUNCTION sst_test.sst2_score(pg_catalog.text) RETURNS float4 LANGUAGE sql AS 'SELECT 1'));

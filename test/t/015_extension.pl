@@ -29,7 +29,8 @@ INSERT INTO reviews SELECT i, (ARRAY['good', 'bad', 'boring', 'not', 'wonderful'
 	FROM generate_series(1, 200) i;
 SQL
 my $by_column = q(SELECT md5(string_agg(id || label, ' ' ORDER BY id)) FROM reviews);
-my $by_index = q(SELECT md5(string_agg(id::text, ' ' ORDER BY sst2_score(review), id)) FROM reviews WHERE sst2_score(review) > 0.5);
+my $by_index = q(SELECT md5(string_agg(id::text, ' ' ORDER BY sst2_score(review), id)) FROM reviews )
+  . q(WHERE sst2_score(review) > 0.5);
 
 sub table_is
 {
@@ -75,7 +76,8 @@ sub table_is
 my $catalog = <<'SQL';
 SELECT string_agg(pg_describe_object(classid, objid, 0) || E'\n' ||
 		coalesce((SELECT pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') FROM pg_proc p
-			WHERE p.oid = objid AND classid = 'pg_proc'::regclass), '') || coalesce(obj_description(objid, classid::regclass::name), ''),
+			WHERE p.oid = objid AND classid = 'pg_proc'::regclass), '') ||
+		coalesce(obj_description(objid, classid::regclass::name), ''),
 	E'\n' ORDER BY pg_describe_object(classid, objid, 0))
 FROM pg_depend WHERE deptype = 'e'
 	AND refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst')
@@ -149,7 +151,8 @@ sub run_ok
 	drop_database('sst_test_restore');
 
 	$restored = database('sst_test_restore');
-	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'sst_test_restore', '-f', "$dir/dump.sql" ], '>', \my $said);
+	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'sst_test_restore', '-f', "$dir/dump.sql" ],
+		'>', \my $said);
 	is($?, 0, 'restored by psql');
 	table_is($restored, @was, 'restored by psql');
 	undef $restored;

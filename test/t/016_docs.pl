@@ -81,5 +81,6 @@ sub check_file
 
 check_file($_) for "$ROOT/README.md", glob "$ROOT/docs/*.md";
 my ($official) = read_file("$ROOT/src/selftest.c") =~ /OFFICIAL_FP32 "([0-9a-f]{8})/;
-is($_, $official, 'the official model by its name') for map { read_file($_) =~ /\bsst2-([0-9a-f]{8})\b/g } "$ROOT/README.md", glob "$ROOT/docs/*.md";
+is($_, $official, 'the official model by its name')
+  for map { read_file($_) =~ /\bsst2-([0-9a-f]{8})\b/g } "$ROOT/README.md", glob "$ROOT/docs/*.md";
 done_testing();

@@ -75,23 +75,34 @@ for my $again ('REINDEX INDEX sst_index', 'REINDEX TABLE sst_test', 'REINDEX IND
 
 # --- Queries ---
 
-is(anew('a query', "SET max_parallel_workers_per_gather = 0; SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum, 'a query');
-is(anew("a parallel query, leader $_", "$parallel SET parallel_leader_participation = $_; SELECT sum(sst2_score(body)::numeric) FROM sst_test"),
+is(anew('a query', "SET max_parallel_workers_per_gather = 0; SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+	'a query');
+is(anew("a parallel query, leader $_", "$parallel SET parallel_leader_participation = $_; SELECT sum(sst2_score(body)::numeric) "
+	  . "FROM sst_test"),
 	$sum, "a parallel query, leader $_") for 'on', 'off';
-is(anew('a parallel query, text by text', "$parallel SET distilsst.batch_size = 1; SELECT sum(sst2_score(body)::numeric) FROM sst_test"),
+is(anew('a parallel query, text by text', "$parallel SET distilsst.batch_size = 1; SELECT sum(sst2_score(body)::numeric) "
+	  . "FROM sst_test"),
 	$sum, 'a parallel query, text by text');
-is(anew('a forced worker', ($version < 160000 ? 'SET force_parallel_mode = on' : 'SET debug_parallel_query = on') . "; SELECT sst2_fingerprint()"),
+is(anew('a forced worker', ($version < 160000 ? 'SET force_parallel_mode = on' : 'SET debug_parallel_query = on')
+	  . "; SELECT sst2_fingerprint()"),
 	(model_name("$dir/other.dsst"))[1], 'a forced worker');
-is(anew('a constant', q(SELECT sst2_logits('a b c'))), $boss->query("SELECT sst2_logits('a b c', model => '$model')"), 'a constant');
-is(anew('a prepared statement', q(SET plan_cache_mode = force_generic_plan; PREPARE p(text) AS SELECT sst2_logits($1), sst2_logits('x');
-		EXECUTE p('a b c'); EXECUTE p('a b c'))), join("\n", ($boss->query("SELECT sst2_logits('a b c', '$model'), sst2_logits('x', '$model')")) x 2),
+is(anew('a constant', q(SELECT sst2_logits('a b c'))), $boss->query("SELECT sst2_logits('a b c', model => '$model')"),
+	'a constant');
+is(anew('a prepared statement', q(SET plan_cache_mode = force_generic_plan;
+		PREPARE p(text) AS SELECT sst2_logits($1), sst2_logits('x');
+		EXECUTE p('a b c'); EXECUTE p('a b c'))), join("\n", ($boss->query("SELECT sst2_logits('a b c', '$model'), "
+			  . "sst2_logits('x', '$model')")) x 2),
 	'a prepared statement');
-is(anew('EXPLAIN', "$parallel EXPLAIN (COSTS OFF) SELECT sst2_score(body) FROM sst_test; SELECT sst2_fingerprint()") =~ /^(\w{64})$/m && $1,
+is(anew('EXPLAIN', "$parallel EXPLAIN (COSTS OFF) SELECT sst2_score(body) FROM sst_test; "
+	  . "SELECT sst2_fingerprint()") =~ /^(\w{64})$/m && $1,
 	(model_name("$dir/other.dsst"))[1], 'EXPLAIN');
-is(anew('after DISCARD ALL', "DISCARD ALL; $parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum, 'after DISCARD ALL');
-is(anew('before DISCARD ALL', "SELECT sst2_score('a') IS NULL;\nDISCARD ALL;\n$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), "f\n$sum",
+is(anew('after DISCARD ALL', "DISCARD ALL; $parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+	'after DISCARD ALL');
+is(anew('before DISCARD ALL', "SELECT sst2_score('a') IS NULL;\nDISCARD ALL;\n$parallel SELECT sum(sst2_score(body)::numeric) "
+	  . "FROM sst_test"), "f\n$sum",
 	'before DISCARD ALL');
-is(anew('a cursor', "$parallel BEGIN; DECLARE c CURSOR FOR SELECT sst2_score(body) FROM sst_test ORDER BY id; MOVE 100 FROM c; FETCH 1 FROM c; COMMIT"),
+is(anew('a cursor', "$parallel BEGIN; DECLARE c CURSOR FOR SELECT sst2_score(body) FROM sst_test ORDER BY id; MOVE 100 FROM c; "
+	  . "FETCH 1 FROM c; COMMIT"),
 	$boss->query("SELECT sst2_score(body, '$model') FROM sst_test WHERE id = 101"), 'a cursor');
 is(anew('sst2_models()', 'SELECT name FROM sst2_models() WHERE is_default'), $model, 'sst2_models()');
 
@@ -100,10 +111,13 @@ is(anew('sst2_models()', 'SELECT name FROM sst2_models() WHERE is_default'), $mo
 $boss->query("CREATE FUNCTION sst_test_$_") for
   q(sql(text) RETURNS real LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 100000 AS 'SELECT public.sst2_score($1)'),
   q(plpgsql(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000 AS 'BEGIN RETURN public.sst2_score($1); END'),
-  q(set_path(text) RETURNS real LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 100000 SET search_path = public, pg_temp SET work_mem = '5MB' AS 'SELECT sst2_score($1)'),
-  q(set_isa(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000 SET distilsst.isa = 'c' SET distilsst.batch_size = 3
+  q(set_path(text) RETURNS real LANGUAGE sql IMMUTABLE PARALLEL SAFE COST 100000 SET search_path = public, pg_temp )
+    . q(SET work_mem = '5MB' AS 'SELECT sst2_score($1)'),
+  q(set_isa(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000
+	SET distilsst.isa = 'c' SET distilsst.batch_size = 3
 	AS 'BEGIN RETURN public.sst2_score($1); END'),
-  q(definer(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000 SECURITY DEFINER AS 'BEGIN RETURN public.sst2_score($1); END');
+  q(definer(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000 SECURITY DEFINER )
+    . q(AS 'BEGIN RETURN public.sst2_score($1); END');
 for my $wrapper ('sql', 'plpgsql', 'set_path', 'set_isa', 'definer')
 {
 	my $query = "SELECT sum(sst_test_$wrapper(body)::numeric) FROM sst_test";
@@ -111,27 +125,34 @@ for my $wrapper ('sql', 'plpgsql', 'set_path', 'set_isa', 'definer')
 	is(anew("$wrapper in parallel, leader $_", "$parallel SET parallel_leader_participation = $_; $query"), $sum,
 		"function $wrapper in parallel, leader $_") for 'on', 'off';
 	anew("an index by $wrapper", "CREATE INDEX sst_wrapped ON sst_test (sst_test_$wrapper(body))");
-	is(SstTest::Session->new->error("SELECT bt_index_check('sst_wrapped', true)"), undef, "an index by $wrapper holds the answers") if $amcheck;
-	is($boss->query("SELECT sum(sst_test_$wrapper(body)::numeric) FROM sst_test"), $sum, "function $wrapper in a session that goes on");
+	is(SstTest::Session->new->error("SELECT bt_index_check('sst_wrapped', true)"), undef,
+		"an index by $wrapper holds the answers") if $amcheck;
+	is($boss->query("SELECT sum(sst_test_$wrapper(body)::numeric) FROM sst_test"), $sum,
+		"function $wrapper in a session that goes on");
 	$boss->query('DROP INDEX sst_wrapped');
 }
-is(anew('a function that sets, and what follows', q(SELECT sst_test_set_isa('a') IS NULL; SHOW distilsst.isa; SHOW distilsst.batch_size)), "f\nauto\n"
+is(anew('a function that sets, and what follows', q(SELECT sst_test_set_isa('a') IS NULL; SHOW distilsst.isa; )
+	  . q(SHOW distilsst.batch_size)), "f\nauto\n"
 	  . SstTest::Session->new->query("LOAD 'distilsst'; SHOW distilsst.batch_size"), 'the settings of a function end with it');
 
 # --- What is stored ---
 
 my $stored = 'SELECT array_agg(score ORDER BY id) FROM sst_stored';
 my $generated = 'ADD score real GENERATED ALWAYS AS (sst2_score(body)) STORED';
-is(anew('CREATE TABLE AS', "$parallel CREATE TABLE sst_stored AS SELECT id, sst2_score(body) AS score FROM sst_test; $stored; DROP TABLE sst_stored"),
+is(anew('CREATE TABLE AS', "$parallel CREATE TABLE sst_stored AS SELECT id, sst2_score(body) AS score FROM sst_test; $stored; "
+	  . "DROP TABLE sst_stored"),
 	$all, 'CREATE TABLE AS');
-is(anew('a materialized view', "$parallel CREATE MATERIALIZED VIEW sst_stored AS SELECT id, sst2_score(body) AS score FROM sst_test; $stored"),
+is(anew('a materialized view', "$parallel CREATE MATERIALIZED VIEW sst_stored AS SELECT id, sst2_score(body) AS score "
+	  . "FROM sst_test; $stored"),
 	$all, 'a materialized view');
-is(anew('refreshed', "$parallel REFRESH MATERIALIZED VIEW sst_stored; $stored; DROP MATERIALIZED VIEW sst_stored"), $all, 'refreshed');
+is(anew('refreshed', "$parallel REFRESH MATERIALIZED VIEW sst_stored; $stored; DROP MATERIALIZED VIEW sst_stored"), $all,
+	'refreshed');
 anew('a generated column is added', "CREATE TABLE sst_stored AS SELECT * FROM sst_test;\nALTER TABLE sst_stored $generated");
 is($boss->query($stored), $all, 'a generated column is added');
 is(anew('updated', "UPDATE sst_stored SET body = body; $stored"), $all, 'updated');
 is(anew('inserted', "TRUNCATE sst_stored; INSERT INTO sst_stored SELECT * FROM sst_test; $stored"), $all, 'inserted');
-is(anew('copied', "TRUNCATE sst_stored; COPY sst_stored FROM PROGRAM 'psql -h $ENV{PGHOST} -XqAt -c \"COPY sst_test TO STDOUT\"'; $stored"), $all, 'copied');
+is(anew('copied', "TRUNCATE sst_stored; COPY sst_stored FROM PROGRAM 'psql -h $ENV{PGHOST} -XqAt -c \"COPY sst_test "
+	  . "TO STDOUT\"'; $stored"), $all, 'copied');
 is(anew('a constraint', "ALTER TABLE sst_stored ADD CHECK (score = sst2_score(body)); SELECT 1"), 1, 'a constraint');
 is(anew('a constraint is checked', "INSERT INTO sst_stored SELECT * FROM sst_test; SELECT 1"), 1, 'a constraint is checked');
 $boss->query('DROP TABLE sst_stored');
@@ -143,10 +164,12 @@ sub statistics_are_answers
 {
 	my ($name) = @_;
 	is($boss->query(q(SELECT histogram_bounds FROM pg_stats WHERE tablename = 'sst_few_score')),
-		$boss->query("SELECT array_agg(sst2_score(body, '$model') ORDER BY sst2_score(body, '$model')) FROM sst_few"), "$name: the model's answers");
+		$boss->query("SELECT array_agg(sst2_score(body, '$model') ORDER BY sst2_score(body, '$model')) FROM sst_few"),
+		"$name: the model's answers");
 }
 
-$boss->query('CREATE TABLE sst_few WITH (autovacuum_enabled = off) AS SELECT * FROM sst_test WHERE id <= 50; CREATE INDEX sst_few_score ON sst_few (sst2_score(body))');
+$boss->query('CREATE TABLE sst_few WITH (autovacuum_enabled = off) AS SELECT * FROM sst_test WHERE id <= 50; '
+	  . 'CREATE INDEX sst_few_score ON sst_few (sst2_score(body))');
 anew('ANALYZE', 'ANALYZE sst_few');
 statistics_are_answers('ANALYZE');
 $boss->query(<<'SQL');
@@ -156,8 +179,10 @@ SQL
 configure(autovacuum_naptime => '1s');
 $boss->query('INSERT INTO sst_few VALUES (0, \'one\')');
 my $deadline = time + 120;
-sleep 0.2 until $boss->query(q(SELECT autoanalyze_count > 0 FROM pg_stat_all_tables WHERE relname = 'sst_few')) eq 't' || time > $deadline;
-sleep 0.2 until $boss->query(q(SELECT cardinality(histogram_bounds::text::real[]) FROM pg_stats WHERE tablename = 'sst_few_score')) eq '51' || time > $deadline;
+sleep 0.2 until $boss->query(q(SELECT autoanalyze_count > 0 FROM pg_stat_all_tables WHERE relname = 'sst_few')) eq 't'
+  || time > $deadline;
+sleep 0.2 until $boss->query(q(SELECT cardinality(histogram_bounds::text::real[]) FROM pg_stats )
+	  . q(WHERE tablename = 'sst_few_score')) eq '51' || time > $deadline;
 statistics_are_answers('autovacuum');
 configure(autovacuum_naptime => undef);
 $boss->query('DROP TABLE sst_few');
@@ -178,10 +203,12 @@ for my $how ('role', 'session')
 	for my $what (sort keys %first)
 	{
 		my $out = $what =~ /query/ ? "$sum\n" : '';
-		is(anew("$what, set for the $how", "$before\nBEGIN;\n$first{$what}\n$show\nCOMMIT;\n$show SELECT isa FROM sst2_model();\n$show", user => 'sst_test_set'),
+		is(anew("$what, set for the $how", "$before\nBEGIN;\n$first{$what}\n$show\nCOMMIT;\n$show "
+			  . "SELECT isa FROM sst2_model();\n$show", user => 'sst_test_set'),
 			$out . "c\n7\nc\n7\nc\nc\n7", "$what: what is set for the $how holds, within the transaction and after it");
 		$boss->query('DROP INDEX IF EXISTS sst_index');
-		is(anew("$what, set for the $how, without a transaction", "$before\n$first{$what}\n$show RESET distilsst.isa; SET distilsst.batch_size = 8;\n$show",
+		is(anew("$what, set for the $how, without a transaction", "$before\n$first{$what}\n$show RESET distilsst.isa; "
+			  . "SET distilsst.batch_size = 8;\n$show",
 				user => 'sst_test_set'), $out . "c\n7\n" . "c\n8", 'and can be set anew') if $how eq 'role';
 		$boss->query('DROP INDEX IF EXISTS sst_index');
 	}
@@ -198,7 +225,8 @@ $boss->query('ALTER TABLE sst_test OWNER TO postgres; REVOKE ALL ON SCHEMA publi
 	my $dumped = SstTest::Session->new(db => 'sst_dumped');
 	$dumped->query(<<'SQL');
 CREATE EXTENSION distilsst;
-CREATE TABLE large (id int, body text, filler text DEFAULT repeat('x', 7000), label text GENERATED ALWAYS AS (sst2_label(body)) STORED,
+CREATE TABLE large (id int, body text, filler text DEFAULT repeat('x', 7000),
+	label text GENERATED ALWAYS AS (sst2_label(body)) STORED,
 	score real GENERATED ALWAYS AS (sst2_score(body)) STORED);
 ALTER TABLE large ALTER filler SET STORAGE PLAIN;
 INSERT INTO large SELECT i, chr(97 + i % 26) || ' film ' || i FROM generate_series(1, 1500) i;
@@ -219,7 +247,8 @@ SQL
 		my $restored = SstTest::Session->new(db => 'sst_restored');
 		is($restored->query(sprintf $answers, 'label', 'score'), $right, 'the generated columns hold the model\'s answers');
 		$restored->query('CREATE EXTENSION amcheck; SET client_min_messages = error') if $amcheck;
-		is($restored->error("SELECT bt_index_check('large_expression', true), bt_index_check('large_score', true)"), undef, 'and so do the indexes')
+		is($restored->error("SELECT bt_index_check('large_expression', true), bt_index_check('large_score', true)"), undef,
+			'and so do the indexes')
 		  if $amcheck;
 		undef $restored;
 		$boss->query('DROP DATABASE sst_restored');
@@ -230,24 +259,28 @@ SQL
 # --- The library loaded with the session, and with the server ---
 
 configure(session_preload_libraries => 'distilsst');
-is(anew('session_preload_libraries', "$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum, 'session_preload_libraries');
+is(anew('session_preload_libraries', "$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+	'session_preload_libraries');
 anew('session_preload_libraries, an index', $create);
 index_holds_answers('sst_index', 'session_preload_libraries');
-is(anew('session_preload_libraries, settings', 'SHOW distilsst.model; SHOW distilsst.isa'), "$model\nauto", 'the server\'s model in SHOW');
+is(anew('session_preload_libraries, settings', 'SHOW distilsst.model; SHOW distilsst.isa'), "$model\nauto",
+	'the server\'s model in SHOW');
 configure(session_preload_libraries => undef);
 
 # --- A server of its own: the library preloaded, and a publisher of rows ---
 
 {
 	my $server = SstTest::Server->new(from => 'nothing',
-		conf => "shared_preload_libraries = distilsst\nwal_level = logical\ndistilsst.model = '$model'\ndistilsst.batch_size = 7\n");
+		conf => "shared_preload_libraries = distilsst\nwal_level = logical\ndistilsst.model = '$model'\n"
+		  . "distilsst.batch_size = 7\n");
 	my $session = $server->session;
 	$session->query('CREATE EXTENSION distilsst');
 	is($server->session->query("SELECT sst2_logits('a b c'); SHOW distilsst.batch_size"),
 		$boss->query("SELECT sst2_logits('a b c', model => '$model')") . "\n7", 'shared_preload_libraries');
 	$session->query('CREATE TABLE sst_test (id int PRIMARY KEY, body text) WITH (parallel_workers = 2);
 		INSERT INTO sst_test SELECT i, chr(97 + i % 26) || \' film \' || i FROM generate_series(1, 200) i; ANALYZE sst_test');
-	is($server->session->query("$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum, 'shared_preload_libraries, in parallel');
+	is($server->session->query("$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+		'shared_preload_libraries, in parallel');
 	$server->session->query("$create; SET enable_seqscan = off; SET enable_sort = off;");
 	is($server->session->query('SET enable_seqscan = off; SET enable_sort = off;
 		SELECT array_agg(id) FROM (SELECT id FROM sst_test ORDER BY sst2_score(body)) s'), $order, 'and an index');
@@ -257,17 +290,22 @@ configure(session_preload_libraries => undef);
 	is($server->session->error("SELECT sst2_label('a')")->{sqlstate}, '58P01', 'which follows a change of the setting');
 
 	# Rows come to a subscriber, whose apply worker computes its generated column.
-	$session->query('CREATE TABLE sst_published (id int PRIMARY KEY, body text); CREATE PUBLICATION sst_publication FOR TABLE sst_published;
+	$session->query('CREATE TABLE sst_published (id int PRIMARY KEY, body text);
+		CREATE PUBLICATION sst_publication FOR TABLE sst_published;
 		INSERT INTO sst_published SELECT * FROM sst_test WHERE id <= 100');
-	$boss->query("CREATE TABLE sst_published (id int PRIMARY KEY, body text, score real GENERATED ALWAYS AS (sst2_score(body)) STORED);
+	$boss->query("CREATE TABLE sst_published (id int PRIMARY KEY, body text,
+			score real GENERATED ALWAYS AS (sst2_score(body)) STORED);
 		CREATE INDEX sst_published_score ON sst_published (sst2_score(body))");
-	$boss->query("CREATE SUBSCRIPTION sst_subscription CONNECTION 'host=$ENV{PGHOST} port=$server->{port} user=postgres dbname=postgres' PUBLICATION sst_publication");
+	$boss->query("CREATE SUBSCRIPTION sst_subscription CONNECTION 'host=$ENV{PGHOST} port=$server->{port} user=postgres "
+		  . "dbname=postgres' PUBLICATION sst_publication");
 	my $wait = time + 120;
 	sleep 0.1 until $boss->query('SELECT count(*) FROM sst_published') == 100 || time > $wait;
 	$session->query('INSERT INTO sst_published SELECT * FROM sst_test WHERE id > 100');
 	sleep 0.1 until $boss->query('SELECT count(*) FROM sst_published') == 200 || time > $wait;
-	is($boss->query('SELECT array_agg(score ORDER BY id) FROM sst_published'), $all, 'copied and applied rows of a publication have the subscriber\'s answers');
-	is(SstTest::Session->new->error("SELECT bt_index_check('sst_published_score', true)"), undef, 'and so has an index') if $amcheck;
+	is($boss->query('SELECT array_agg(score ORDER BY id) FROM sst_published'), $all,
+		'copied and applied rows of a publication have the subscriber\'s answers');
+	is(SstTest::Session->new->error("SELECT bt_index_check('sst_published_score', true)"), undef, 'and so has an index')
+	  if $amcheck;
 	$boss->query('DROP SUBSCRIPTION sst_subscription');
 	$boss->query('DROP TABLE sst_published');
 	$server->stop;

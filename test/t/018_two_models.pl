@@ -9,7 +9,9 @@ use SstTest;
 use Test::More;
 
 my $dir = server_dir();
-my @models = map { install_model(made_model($dir, "model$_", '1,' . (32 + 16 * $_) . ',2,64,64,300,' . ($_ == 5 ? 3 : 2))) } 0 .. 5;
+my @models = map {
+	install_model(made_model($dir, "model$_", '1,' . (32 + 16 * $_) . ',2,64,64,300,' . ($_ == 5 ? 3 : 2)))
+} 0 .. 5;
 my $boss = SstTest::Session->new(model => $models[2]);
 my $amcheck = $boss->query(q(SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'));
 $boss->query('CREATE EXTENSION IF NOT EXISTS amcheck') if $amcheck;
@@ -55,15 +57,18 @@ for my $way (sort keys %way)
 			like($session->query("EXPLAIN $query"), qr/Gather.*\n.*\n.*Partial Aggregate/, 'in workers') if $way ne 'alone';
 		}
 		# The model is another one in each row, or none.
-		my $said = SstTest::Session->new->try("$set SELECT count(*), count(a), bool_and(a = b) FROM (SELECT sst2_score(body, m) AS a, "
-			  . "CASE m WHEN '$models[0]' THEN sst2_score(body, '$models[0]') WHEN '$models[1]' THEN sst2_score(body, '$models[1]') END AS b "
+		my $said = SstTest::Session->new->try("$set SELECT count(*), count(a), bool_and(a = b) "
+			  . "FROM (SELECT sst2_score(body, m) AS a, "
+			  . "CASE m WHEN '$models[0]' THEN sst2_score(body, '$models[0]') "
+			  . "WHEN '$models[1]' THEN sst2_score(body, '$models[1]') END AS b "
 			  . "FROM (SELECT body, (ARRAY['$models[0]', NULL, '$models[1]'])[1 + id % 3] AS m FROM sst_test) s) t");
 		is($said->{said} . $said->{out}, '400|266|t', "a model for each row, $name");
 	}
 }
 
 # Label and score share a forward pass, and the same text by another model is another text.
-is($boss->query("SELECT array_agg(sst2_logits('a b c', model => m)) FROM unnest(ARRAY['$models[0]', '$models[1]', '$models[0]', '$models[1]']) m"),
+is($boss->query("SELECT array_agg(sst2_logits('a b c', model => m)) "
+	  . "FROM unnest(ARRAY['$models[0]', '$models[1]', '$models[0]', '$models[1]']) m"),
 	$boss->query("SELECT array_agg(l) FROM (VALUES (sst2_logits('a b c', '$models[0]')), (sst2_logits('a b c', '$models[1]')), "
 		. "(sst2_logits('a b c', '$models[0]')), (sst2_logits('a b c', '$models[1]'))) v(l)"), 'a text in turn by two models');
 
@@ -82,21 +87,25 @@ for my $batch (1, 8)
 		if ($n % 5 == 0)
 		{
 			$session->query('SAVEPOINT s');
-			is($session->error("SELECT sst2_score('x', model => 'none-12345678')")->{sqlstate}, '58P01', 'an error between') if $n == 5;
+			is($session->error("SELECT sst2_score('x', model => 'none-12345678')")->{sqlstate}, '58P01', 'an error between')
+			  if $n == 5;
 			$session->try("SELECT sst2_score('x', model => 'none-12345678')") if $n > 5;
 			$session->query('ROLLBACK TO s');
 		}
 	}
-	is($got, $boss->query("SELECT sst2_logits(body, '$models[0]'), sst2_logits(body, '$models[1]') FROM sst_test ORDER BY id") . "\n",
+	is($got, $boss->query("SELECT sst2_logits(body, '$models[0]'), sst2_logits(body, '$models[1]') FROM sst_test ORDER BY id")
+		  . "\n",
 		"a cursor while other models are used, batches of $batch");
 }
 
 # --- Generated columns and indexes ---
 
 my @stored = (0, 1, 2);
-$boss->query('CREATE TABLE sst_stored (id int PRIMARY KEY, body text, ' . join(', ', map { "score$_ real GENERATED ALWAYS AS (" . (logits($_) =~ s/logits/score/r) . ') STORED' } @stored)
+$boss->query('CREATE TABLE sst_stored (id int PRIMARY KEY, body text, ' . join(', ', map {
+		"score$_ real GENERATED ALWAYS AS (" . (logits($_) =~ s/logits/score/r) . ') STORED' } @stored)
 	  . ') WITH (parallel_workers = 2, autovacuum_enabled = off)');
-$boss->query("CREATE INDEX sst_column$_ ON sst_stored (score$_); CREATE INDEX sst_expression$_ ON sst_stored (" . (logits($_) =~ s/logits/score/r) . ')') for @stored;
+$boss->query("CREATE INDEX sst_column$_ ON sst_stored (score$_); CREATE INDEX sst_expression$_ ON sst_stored ("
+	  . (logits($_) =~ s/logits/score/r) . ')') for @stored;
 
 sub stored_is_right
 {
@@ -105,8 +114,10 @@ sub stored_is_right
 	{
 		my $session = SstTest::Session->new;
 		my $expression = logits($i) =~ s/logits/score/r;
-		is($session->query("SELECT count(*) FROM sst_stored WHERE score$i IS DISTINCT FROM sst2_score(body, '$models[$i]')"), 0, "$name: column of model $i");
-		my $order = $session->query("SELECT array_agg(id ORDER BY sst2_score(body, '$models[$i]'), id) FROM sst_stored WHERE sst2_score(body, '$models[$i]') > 0.5");
+		is($session->query("SELECT count(*) FROM sst_stored WHERE score$i IS DISTINCT FROM sst2_score(body, '$models[$i]')"), 0,
+			"$name: column of model $i");
+		my $order = $session->query("SELECT array_agg(id ORDER BY sst2_score(body, '$models[$i]'), id) FROM sst_stored "
+			  . "WHERE sst2_score(body, '$models[$i]') > 0.5");
 		for my $by ("score$i", $expression)
 		{
 			my $query = "SELECT array_agg(id ORDER BY $by, id) FROM (SELECT * FROM sst_stored WHERE $by > 0.5 ORDER BY $by) s";
@@ -116,7 +127,8 @@ sub stored_is_right
 			$session->query('RESET ALL; SET enable_indexscan = off; SET enable_bitmapscan = off');
 			is($session->query($query), $order, 'as without it');
 		}
-		is($session->error("SELECT bt_index_check('sst_column$i', true), bt_index_check('sst_expression$i', true)"), undef, 'amcheck finds them right') if $amcheck;
+		is($session->error("SELECT bt_index_check('sst_column$i', true), bt_index_check('sst_expression$i', true)"), undef,
+			'amcheck finds them right') if $amcheck;
 	}
 }
 
@@ -126,7 +138,8 @@ server_model($models[3]);
 stored_is_right('the server has another model', 0, 1);
 $boss->query('INSERT INTO sst_stored SELECT * FROM sst_test WHERE id > 200');
 stored_is_right('more under that', 0, 1);
-$boss->query("UPDATE sst_stored SET body = body || ' b' WHERE id % 3 = 0; DELETE FROM sst_stored WHERE id % 7 = 0; VACUUM sst_stored; ANALYZE sst_stored");
+$boss->query("UPDATE sst_stored SET body = body || ' b' WHERE id % 3 = 0; DELETE FROM sst_stored WHERE id % 7 = 0; "
+	  . "VACUUM sst_stored; ANALYZE sst_stored");
 stored_is_right('changed', 0, 1);
 SstTest::Session->new->query("$parallel off; REINDEX TABLE sst_stored");
 SstTest::Session->new->query('REINDEX TABLE CONCURRENTLY sst_stored');
@@ -142,9 +155,11 @@ stored_is_right('the server has its first model again, and what follows it is ma
 	my $hits = 'SELECT array_agg(id ORDER BY id) FROM sst_stored WHERE sst2_score(body) > 0.5';
 	my $named = "SELECT array_agg(id ORDER BY id) FROM sst_stored WHERE sst2_score(body, model => '$models[1]') > 0.5";
 	my ($right, $right_named) = map { $boss->query($_) } $hits, $named;
-	$boss->query('DROP ROLE IF EXISTS sst_test_bob, sst_test_eve; CREATE ROLE sst_test_bob LOGIN; CREATE ROLE sst_test_eve LOGIN; GRANT SELECT ON sst_stored TO PUBLIC');
+	$boss->query('DROP ROLE IF EXISTS sst_test_bob, sst_test_eve; CREATE ROLE sst_test_bob LOGIN; '
+		  . 'CREATE ROLE sst_test_eve LOGIN; GRANT SELECT ON sst_stored TO PUBLIC');
 	SstTest::Session->new->query("ALTER ROLE sst_test_bob SET distilsst.model = '$models[0]'");
-	for my $scan ('SET enable_seqscan = off', 'SET enable_indexscan = off; SET enable_bitmapscan = off', "$parallel off; SET enable_indexscan = off; SET enable_bitmapscan = off")
+	for my $scan ('SET enable_seqscan = off', 'SET enable_indexscan = off; SET enable_bitmapscan = off',
+		"$parallel off; SET enable_indexscan = off; SET enable_bitmapscan = off")
 	{
 		for my $role ('postgres', 'sst_test_eve', 'sst_test_bob')
 		{
@@ -152,7 +167,8 @@ stored_is_right('the server has its first model again, and what follows it is ma
 			$session->query($scan);
 			my $said = $session->try($hits);
 			$said->{error} && $role =~ /bob/
-			  ? is($said->{error}{message}, 'parameter "distilsst.model" is set for a role, a database or a connection', "$role, $scan: no answer")
+			  ? is($said->{error}{message}, 'parameter "distilsst.model" is set for a role, a database or a connection',
+				"$role, $scan: no answer")
 			  : is($said->{out}, $right, "$role, $scan: the same rows");
 			is($session->query($named), $right_named, "$role, $scan: the same by name");
 		}

@@ -77,7 +77,8 @@ BEGIN
 	FOR r IN EXECUTE query LOOP
 		RETURN NEXT r::text;
 		wanted := wanted - 1;
-		SELECT name INTO portal FROM pg_cursors WHERE name ~ 'unnamed' ORDER BY creation_time DESC, length(name) DESC, name DESC LIMIT 1;
+		SELECT name INTO portal FROM pg_cursors WHERE name ~ 'unnamed'
+			ORDER BY creation_time DESC, length(name) DESC, name DESC LIMIT 1;
 		BEGIN
 			EXECUTE format('UPDATE sst_t SET k = k WHERE CURRENT OF %I RETURNING id', portal) INTO id;
 			RETURN NEXT id::text;
@@ -132,7 +133,8 @@ sub int_expr
 		sub { 'length(' . text_expr($depth - 1, @columns) . ')' },
 		sub { int_expr($depth - 1, @columns) . ' + 1' },
 		sub { chance(0.4) ? 'sst_volatile(' . int_expr($depth - 1, @columns) . ')' : '5' },
-		sub { chance(0.4) ? one_of("nextval('sst_s1')::int", "(SELECT nextval('sst_s1')::int WHERE " . column('int', @columns) . ' > 3)') : '7' },
+		sub { chance(0.4) ? one_of("nextval('sst_s1')::int",
+			"(SELECT nextval('sst_s1')::int WHERE " . column('int', @columns) . ' > 3)') : '7' },
 		sub { '(sst2_classify(' . text_expr($depth - 1, @columns) . ')).tokens' },
 		sub { '(sst2_label(' . text_expr($depth - 1, @columns) . ") = 'POSITIVE')::int" },
 	)->();
@@ -199,7 +201,8 @@ sub from_item
 			my $on = column('int', @left) . ' = ' . column('int', @right);
 			$on .= ' AND ' . bool_expr(1, @left, @right) if chance(0.3);
 			# FULL JOIN needs a condition that can be merged
-			$on = column('int', @left) . ' = ' . column('int', @right) if (my $kind = one_of('', 'LEFT', 'RIGHT', 'FULL')) eq 'FULL';
+			$on = column('int', @left) . ' = ' . column('int', @right)
+			  if (my $kind = one_of('', 'LEFT', 'RIGHT', 'FULL')) eq 'FULL';
 			return ("$left $kind JOIN $right ON $on", @left, @right);
 		},
 		sub {
@@ -216,7 +219,8 @@ sub from_item
 		},
 		sub {
 			my ($table) = one_of('sst_t', 'sst_u');
-			return ("(SELECT * FROM $table" . one_of('', ' WHERE k > 0', ' ORDER BY id DESC', ' LIMIT 20') . one_of(' FOR UPDATE', ' FOR SHARE',
+			return ("(SELECT * FROM $table" . one_of('', ' WHERE k > 0', ' ORDER BY id DESC', ' LIMIT 20')
+				  . one_of(' FOR UPDATE', ' FOR SHARE',
 					' FOR UPDATE SKIP LOCKED') . ") $alias", @columns);
 		},
 		sub { return ("(VALUES ('v 1', 1), (NULL, 2), ('v 3', 3)) $alias (v, n)", ["$alias.v", 'text'], ["$alias.n", 'int']) },
@@ -231,7 +235,8 @@ sub order_and_limit
 {
 	my (@columns) = @_;
 	return '' if chance(0.5);
-	return ' ORDER BY ' . join(', ', 1 .. @columns) . one_of('', ' LIMIT 5', ' LIMIT 12 OFFSET 3', ' FETCH FIRST 3 ROWS WITH TIES');
+	return ' ORDER BY ' . join(', ', 1 .. @columns) . one_of('', ' LIMIT 5', ' LIMIT 12 OFFSET 3',
+		' FETCH FIRST 3 ROWS WITH TIES');
 }
 
 sub plain_query
@@ -312,8 +317,10 @@ sub select_query
 				  . ' (SELECT ' . text_expr(1, @others) . " FROM $other" . where(@others) . ')', ['c1', 'text']);
 		},
 		sub {
-			return ('WITH l AS ' . one_of('', 'MATERIALIZED ') . '(SELECT * FROM sst_t' . where(['id', 'int'], ['k', 'int'], ['a', 'text'], ['b', 'text'])
-				  . one_of(' FOR UPDATE', ' FOR SHARE SKIP LOCKED', ' LIMIT 20') . ') SELECT l.id AS c1, sst2_label(l.a) AS c2 FROM l'
+			return ('WITH l AS ' . one_of('', 'MATERIALIZED ') . '(SELECT * FROM sst_t'
+				  . where(['id', 'int'], ['k', 'int'], ['a', 'text'], ['b', 'text'])
+				  . one_of(' FOR UPDATE', ' FOR SHARE SKIP LOCKED', ' LIMIT 20')
+				  . ') SELECT l.id AS c1, sst2_label(l.a) AS c2 FROM l'
 				  . where(['l.id', 'int'], ['l.a', 'text']) . one_of('', ' LIMIT 3'), ['c1', 'int'], ['c2', 'text']);
 		},
 		sub {
@@ -333,7 +340,8 @@ sub select_query
 sub moves
 {
 	return join('; ', map { chance(0.7) ? one_of('FETCH 3 FROM c', 'FETCH 1 FROM c', 'FETCH 7 FROM c', 'MOVE 2 FROM c')
-			: one_of('FETCH PRIOR FROM c', 'FETCH BACKWARD 4 FROM c', 'FETCH LAST FROM c', 'FETCH ABSOLUTE 4 FROM c', 'FETCH RELATIVE -2 FROM c',
+			: one_of('FETCH PRIOR FROM c', 'FETCH BACKWARD 4 FROM c', 'FETCH LAST FROM c', 'FETCH ABSOLUTE 4 FROM c',
+				'FETCH RELATIVE -2 FROM c',
 			'FETCH FIRST FROM c', 'FETCH ALL FROM c', 'FETCH BACKWARD ALL FROM c') } 1 .. one_of(1, 2, 4));
 }
 
@@ -341,21 +349,26 @@ sub moves
 sub statement
 {
 	my ($query) = select_query(one_of(0, 1, 1, 2));
-	my $set = one_of('a = sst2_label(sst_t.b)', 'b = sst2_label(sst_t.a), k = sst_t.k + 1', 'a = coalesce(sst2_label(sst_t.a), sst_t.b)');
+	my $set = one_of('a = sst2_label(sst_t.b)', 'b = sst2_label(sst_t.a), k = sst_t.k + 1',
+		'a = coalesce(sst2_label(sst_t.a), sst_t.b)');
 	my $returning = 'RETURNING sst_t.id, sst_t.a';
 	my ($where) = map { bool_expr(2, ['sst_t.id', 'int'], ['sst_t.k', 'int'], ['sst_t.a', 'text'], ['sst_t.b', 'text']) } 1;
 	my $leak = 'sst_leak(b)' . (chance(0.5) ? ' AND ' . bool_expr(1, ['id', 'int'], ['a', 'text'], ['b', 'text']) : '');
 	return $query if chance(0.6);
 	my @t = map { ["sst_t.$_->[0]", $_->[1]] } ['id', 'int'], ['k', 'int'], ['a', 'text'], ['b', 'text'];
 	return one_of(
-		'SELECT ' . join(', ', map { $_->[0] } (any_expr(2, @t), any_expr(1, @t), ['sst_volatile(sst_t.k)'], ['sst2_label(sst_t.b)'])[
+		'SELECT ' . join(', ', map { $_->[0] } (any_expr(2, @t), any_expr(1, @t), ['sst_volatile(sst_t.k)'],
+			['sst2_label(sst_t.b)'])[
 			one_of([0, 1, 2, 3], [2, 0, 1], [3, 2, 0], [1, 2])->@*]) . " FROM sst_t ORDER BY sst_t.k DESC, sst_t.id LIMIT 5",
 		"DECLARE c " . one_of('', 'INSENSITIVE ', 'SCROLL ', 'NO SCROLL ', 'BINARY ', 'INSENSITIVE SCROLL ') . 'CURSOR '
 		  . one_of('', '', 'WITH HOLD ') . "FOR $query;\n" . moves() . one_of('', "; COMMIT; BEGIN; " . moves()) . '; CLOSE c',
-		'DECLARE c ' . one_of('', 'SCROLL ', 'NO SCROLL ') . "CURSOR FOR SELECT id, sst2_label(a) FROM sst_t WHERE $where" . one_of('', ' LIMIT 30', ' FOR UPDATE')
-		  . ";\n" . moves() . '; UPDATE sst_t SET k = 7 WHERE CURRENT OF c RETURNING id; ' . moves() . '; DELETE FROM sst_t WHERE CURRENT OF c RETURNING id',
+		'DECLARE c ' . one_of('', 'SCROLL ', 'NO SCROLL ') . "CURSOR FOR SELECT id, sst2_label(a) FROM sst_t WHERE $where"
+		  . one_of('', ' LIMIT 30', ' FOR UPDATE')
+		  . ";\n" . moves() . '; UPDATE sst_t SET k = 7 WHERE CURRENT OF c RETURNING id; ' . moves()
+		  . '; DELETE FROM sst_t WHERE CURRENT OF c RETURNING id',
 		'SELECT * FROM sst_cursor(' . one_of(0, 1, 2) . ", \$query\$$query\$query\$)",
-		'SELECT * FROM sst_portal(' . "\$query\$SELECT id, sst2_label(a) FROM sst_t WHERE $where\$query\$, " . one_of(1, 3, 12) . ')',
+		'SELECT * FROM sst_portal(' . "\$query\$SELECT id, sst2_label(a) FROM sst_t WHERE $where\$query\$, "
+		  . one_of(1, 3, 12) . ')',
 		"PREPARE q (int, text) AS SELECT sst2_label(a || \$2), sst2_score(b)::text FROM sst_t WHERE k < \$1 AND "
 		  . "sst2_label(a) <> \$2 LIMIT \$1;\nEXECUTE q (4, 'x'); EXECUTE q (0, 'y'); EXECUTE q (NULL, 'z'); DEALLOCATE q",
 		"SELECT * FROM sst_rows(\$query\$$query\$query\$)",
@@ -363,8 +376,10 @@ sub statement
 		"CREATE TEMP TABLE made AS $query;\nTABLE made; DROP TABLE made",
 		"UPDATE sst_t SET $set WHERE $where $returning;\nTABLE sst_t ORDER BY id",
 		"UPDATE sst_u SET a = sst2_label(b), k = (k + 1) % 3 WHERE sst2_score(a) > 0.4 RETURNING id, a, sst2_label(a)",
-		"UPDATE sst_t SET (a, k) = (SELECT sst2_label(u.b), u.k FROM sst_u u WHERE u.id = sst_t.id LIMIT 1) WHERE $where $returning",
-		"UPDATE sst_t SET a = sst2_label(a) WHERE id IN (SELECT id FROM sst_t WHERE k > 0 ORDER BY id LIMIT 7 FOR UPDATE SKIP LOCKED) $returning",
+		"UPDATE sst_t SET (a, k) = (SELECT sst2_label(u.b), u.k FROM sst_u u WHERE u.id = sst_t.id LIMIT 1) "
+		  . "WHERE $where $returning",
+		"UPDATE sst_t SET a = sst2_label(a) WHERE id IN (SELECT id FROM sst_t WHERE k > 0 ORDER BY id LIMIT 7 "
+		  . "FOR UPDATE SKIP LOCKED) $returning",
 		"WITH d AS (DELETE FROM sst_t WHERE $where $returning) SELECT id, sst2_label(a) FROM d LIMIT 4",
 		"UPDATE sst_t SET $set FROM sst_u u WHERE u.id = sst_t.id AND $where $returning;\nTABLE sst_t ORDER BY id",
 		"UPDATE sst_p SET a = sst2_label(b), k = (k + 1) % 4 WHERE sst2_score(a) > 0.5 RETURNING *;\nTABLE sst_p ORDER BY id",
@@ -378,10 +393,12 @@ sub statement
 
 sub settings
 {
-	my @off = grep { chance(0.2) } qw(hashjoin mergejoin nestloop seqscan indexscan indexonlyscan bitmapscan hashagg sort material);
+	my @off = grep { chance(0.2) }
+	  qw(hashjoin mergejoin nestloop seqscan indexscan indexonlyscan bitmapscan hashagg sort material);
 	# joins over indexes
 	@off = ('hashjoin', one_of('nestloop', 'mergejoin'), 'seqscan', 'bitmapscan', 'sort', 'material') if chance(0.2);
-	my %set = ((map { ("enable_$_" => 'off') } @off), 'jit' => 'off', 'max_parallel_workers_per_gather' => 0, 'plan_cache_mode' => one_of(qw(auto force_generic_plan)));
+	my %set = ((map { ("enable_$_" => 'off') } @off), 'jit' => 'off', 'max_parallel_workers_per_gather' => 0,
+		'plan_cache_mode' => one_of(qw(auto force_generic_plan)));
 	$set{work_mem} = '64kB' if chance(0.2);
 	if (chance(0.15))
 	{
@@ -391,13 +408,15 @@ sub settings
 	return join('; ', map { "SET LOCAL $_ = '$set{$_}'" } sort keys %set);
 }
 
-# What a statement shows: the lines it gives, notices, the error, what the sequence has counted, how many rows are locked. Parallel
-# workers give rows in any order.
+# What a statement shows: the lines it gives, notices, the error, what the sequence has counted, how many rows are locked.
+# Parallel workers give rows in any order.
 sub result
 {
 	my ($settings, $size, $statement) = @_;
-	my $result = $session->try("SELECT setval('sst_s1', 1, false) \\g /dev/null\nBEGIN; SET LOCAL distilsst.batch_size = $size; $settings;\n$statement;\n"
-		  . "RESET ROLE; SELECT 'locked', count(*) FROM sst_t WHERE xmax::text = txid_current()::text; SELECT last_value FROM sst_s1; ROLLBACK");
+	my $result = $session->try("SELECT setval('sst_s1', 1, false) \\g /dev/null\nBEGIN; SET LOCAL distilsst.batch_size = $size; "
+		  . "$settings;\n$statement;\n"
+		  . "RESET ROLE; SELECT 'locked', count(*) FROM sst_t WHERE xmax::text = txid_current()::text; "
+		  . "SELECT last_value FROM sst_s1; ROLLBACK");
 	die "the session is gone:\n$statement" unless $result->{alive};
 	my $counted = $session->query('SELECT last_value, is_called FROM sst_s1');
 	my @lines = split(/\n/, $result->{out});
@@ -423,7 +442,8 @@ for my $seed (@seeds)
 		for my $size (3, 32)
 		{
 			my $many = result($settings, $size, $statement);
-			push @different, "$settings; SET LOCAL distilsst.batch_size = $size;\n$statement;\nbatched:\n$many\none by one:\n$one\n" if $many ne $one;
+			push @different, "$settings; SET LOCAL distilsst.batch_size = $size;\n$statement;\nbatched:\n$many\n"
+			  . "one by one:\n$one\n" if $many ne $one;
 		}
 	}
 	is("@different", '', "the same with batches of 1, 3 and 32, seed $seed");
@@ -432,6 +452,7 @@ diag "$statements statements, $errors errors, $batched plans seen with SstBatch"
 cmp_ok($errors, '<', $statements / 4, 'most statements are valid');
 cmp_ok($batched, '>', $statements / 4, 'many are batched');
 
-$session->query('DROP TABLE sst_t, sst_u, sst_p, sst_s; DROP SEQUENCE sst_s1; DROP FUNCTION sst_leak, sst_volatile, sst_trigger, sst_cursor, '
+$session->query('DROP TABLE sst_t, sst_u, sst_p, sst_s; DROP SEQUENCE sst_s1; DROP FUNCTION sst_leak, sst_volatile, '
+	  . 'sst_trigger, sst_cursor, '
 	  . 'sst_portal, sst_rows; DROP OWNED BY sst_test_reader; DROP ROLE sst_test_reader');
 done_testing();

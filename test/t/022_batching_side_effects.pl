@@ -49,13 +49,17 @@ sub same
 # --- Volatile functions. Batches grow, so that five rows are not what has been read after the third: 1, 2, 3 or 1, 2, 4 ---
 
 my $next = "SELECT 'next', nextval('sst_s')";
-same('a SubPlan of the select list', "SELECT sst2_label(body), (SELECT nextval('sst_s') WHERE id > 0) FROM sst_m LIMIT 5 OFFSET 2; $next",
+same('a SubPlan of the select list', "SELECT sst2_label(body), (SELECT nextval('sst_s') WHERE id > 0) FROM sst_m LIMIT 5 "
+	  . "OFFSET 2; $next",
 	qr/\|3\n.*\|4\n.*\|5\n.*\|6\n.*\|7\nnext\|8$/m);
-same('a SubPlan below', "SELECT sst2_label(body), n FROM (SELECT body, (SELECT nextval('sst_s') WHERE id > 0) AS n FROM sst_m OFFSET 0) s "
+same('a SubPlan below', "SELECT sst2_label(body), n FROM (SELECT body, (SELECT nextval('sst_s') WHERE id > 0) AS n FROM sst_m "
+	  . "OFFSET 0) s "
 	  . "WHERE sst2_score(body) >= 0 LIMIT 5; $next", qr/^next\|6$/m);
-same('an initplan that is not always wanted', "SELECT id FROM sst_m WHERE CASE WHEN id > 5 THEN (SELECT nextval('sst_s')) ELSE 1 END > 0 "
+same('an initplan that is not always wanted', "SELECT id FROM sst_m WHERE CASE WHEN id > 5 THEN (SELECT nextval('sst_s')) "
+	  . "ELSE 1 END > 0 "
 	  . "AND sst2_score(body) >= 0 LIMIT 5; $next", qr/^next\|1$/m);
-same('a CTE', "WITH c AS MATERIALIZED (SELECT id, body, nextval('sst_s') AS n FROM sst_m) SELECT id, n FROM c WHERE sst2_score(body) >= 0 "
+same('a CTE', "WITH c AS MATERIALIZED (SELECT id, body, nextval('sst_s') AS n FROM sst_m) SELECT id, n FROM c "
+	  . "WHERE sst2_score(body) >= 0 "
 	  . "LIMIT 5; $next", qr/^next\|6$/m);
 same('both sides of SstBatch', "SELECT n, nextval('sst_s') FROM (SELECT body, nextval('sst_s') AS n FROM sst_m OFFSET 0) s "
 	  . "WHERE sst2_score(body) >= 0 LIMIT 5; $next", qr/^1\|2\n3\|4\n5\|6\n7\|8\n9\|10\nnext\|11$/m);
@@ -68,22 +72,27 @@ same('the inner side of a join', "$loop; $lateral (SELECT nextval('sst_s') AS n 
 same('sorted again for each row', "$loop; $lateral (SELECT nextval('sst_s') AS n ORDER BY 1 OFFSET m.id * 0) l LIMIT 5; $next",
 	qr/^1\|2\|f\n3\|4\|f\n5\|6\|f\n7\|8\|f\n9\|10\|f\nnext\|11$/m);
 same('sorted once', "SELECT sst2_label(body) IS NULL FROM sst_m ORDER BY nextval('sst_s') LIMIT 5; $next", qr/^next\|41$/m);
-like($session->query("EXPLAIN SELECT sst2_label(body) FROM sst_m ORDER BY nextval('sst_s') LIMIT 5"), qr/SstBatch/, 'which is batched');
-same('an aggregate of volatile functions', "SET LOCAL enable_hashagg = off; SELECT body, sst_noisy_count(body) FROM sst_m GROUP BY body "
+like($session->query("EXPLAIN SELECT sst2_label(body) FROM sst_m ORDER BY nextval('sst_s') LIMIT 5"), qr/SstBatch/,
+	'which is batched');
+same('an aggregate of volatile functions', "SET LOCAL enable_hashagg = off; SELECT body, sst_noisy_count(body) FROM sst_m "
+	  . "GROUP BY body "
 	  . "HAVING sst2_score(max(body)) >= 0 LIMIT 5", qr/notices:\n(.*\n){5,6}error/);
 same('a domain', "SELECT id FROM sst_m WHERE (body)::sst_domain IS NOT NULL AND sst2_score(body) >= 0 LIMIT 5",
 	qr/notices:\n(text \d+\n){5}error:/);
 same('a volatile text', "SELECT sst2_score(body || nextval('sst_s')) IS NULL FROM sst_m LIMIT 5; $next", qr/^next\|6$/m);
-same('a trigger between', "CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''% %'', old.id, nextval(''sst_s''); "
+same('a trigger between', "CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''% %'', old.id, "
+	  . "nextval(''sst_s''); "
 	  . "RETURN new; END'; CREATE TRIGGER t BEFORE UPDATE ON sst_m FOR EACH ROW EXECUTE FUNCTION pg_temp.f(); "
-	  . "UPDATE sst_m SET score = sst2_score(body) + (SELECT nextval('sst_s') WHERE id > 0) WHERE id < 4 RETURNING id, score > 5", qr/^2 4$/m);
+	  . "UPDATE sst_m SET score = sst2_score(body) + (SELECT nextval('sst_s') WHERE id > 0) WHERE id < 4 RETURNING id, score > 5",
+	qr/^2 4$/m);
 same('rows without end', "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
 	  . "SELECT i FROM n WHERE i <= 5 AND sst2_score('t' || i) >= 0 LIMIT 5", qr/^5\nnotices:\nerror:\nnone/m);
 
 # --- Parameters that are not there yet ---
 
 same('a multi-assignment', 'CREATE CAST (text AS real) WITH FUNCTION sst2_score(text) AS ASSIGNMENT; '
-	  . 'UPDATE sst_m SET (score, id) = (SELECT x.body, sst_m.id FROM sst_m x WHERE x.id = sst_m.id) WHERE id < 20 RETURNING id, score > 0',
+	  . 'UPDATE sst_m SET (score, id) = (SELECT x.body, sst_m.id FROM sst_m x WHERE x.id = sst_m.id) WHERE id < 20 '
+	  . 'RETURNING id, score > 0',
 	qr/^19\|t$/m);
 
 # --- Locks ---
@@ -91,35 +100,44 @@ same('a multi-assignment', 'CREATE CAST (text AS real) WITH FUNCTION sst2_score(
 my $locked = "SELECT 'locked', count(*) FROM sst_m WHERE xmax::text = txid_current()::text";
 same('row locks in a CTE', "WITH l AS MATERIALIZED (SELECT id, body FROM sst_m FOR UPDATE SKIP LOCKED) "
 	  . "SELECT id FROM l WHERE sst2_score(body) >= 0 LIMIT 6; $locked", qr/^locked\|6$/m);
-same('row locks in a subquery', "SELECT id, sst2_label(body) FROM (SELECT * FROM sst_m FOR SHARE) s LIMIT 5; $locked", qr/^locked\|5$/m);
-same('row locks above', "SELECT id FROM sst_m WHERE sst2_score(body) >= 0 ORDER BY id FOR UPDATE LIMIT 6; $locked", qr/^locked\|6$/m);
+same('row locks in a subquery', "SELECT id, sst2_label(body) FROM (SELECT * FROM sst_m FOR SHARE) s LIMIT 5; $locked",
+	qr/^locked\|5$/m);
+same('row locks above', "SELECT id FROM sst_m WHERE sst2_score(body) >= 0 ORDER BY id FOR UPDATE LIMIT 6; $locked",
+	qr/^locked\|6$/m);
 same('advisory locks', "SELECT sst2_label(body) FROM (SELECT body FROM sst_m WHERE pg_try_advisory_xact_lock(id)) s LIMIT 5; "
 	  . "SELECT 'locks', count(*) FROM pg_locks WHERE locktype = 'advisory'", qr/^locks\|5$/m);
 same('rows taken from a queue', "UPDATE sst_m SET score = sst2_score(body) WHERE id IN (SELECT id FROM sst_m WHERE score IS NULL "
 	  . "ORDER BY id LIMIT 5 FOR UPDATE SKIP LOCKED) RETURNING id; $locked", qr/^locked\|5$/m);
 like($session->query("EXPLAIN UPDATE sst_m SET score = sst2_score(body) WHERE id IN (SELECT id FROM sst_m WHERE score IS NULL "
 	  . "LIMIT 5 FOR UPDATE SKIP LOCKED)"), qr/SstBatch/, 'which is batched, for the locks are taken before');
-same('a modifying CTE', "WITH d AS (DELETE FROM sst_m WHERE id > 30 RETURNING id, body) SELECT id, sst2_score(body) > 0 FROM d LIMIT 2",
+same('a modifying CTE', "WITH d AS (DELETE FROM sst_m WHERE id > 30 RETURNING id, body) SELECT id, sst2_score(body) > 0 FROM d "
+	  . "LIMIT 2",
 	qr/^32\|t$/m);
 
 # --- Cursors ---
 
 my $update = 'UPDATE sst_m SET score = 0 WHERE CURRENT OF c RETURNING id';
-same('WHERE CURRENT OF over locks below', "DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM (SELECT * FROM sst_m FOR UPDATE OFFSET 0) s; "
+same('WHERE CURRENT OF over locks below', "DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM "
+	  . "(SELECT * FROM sst_m FOR UPDATE OFFSET 0) s; "
 	  . "FETCH 5 FROM c; $update", qr/^5\n.*error/ms);
-same('over a CTE with locks', "DECLARE c CURSOR FOR WITH l AS MATERIALIZED (SELECT * FROM sst_m FOR UPDATE) SELECT id, sst2_label(body) FROM l; "
+same('over a CTE with locks', "DECLARE c CURSOR FOR WITH l AS MATERIALIZED (SELECT * FROM sst_m FOR UPDATE) "
+	  . "SELECT id, sst2_label(body) FROM l; "
 	  . "FETCH 5 FROM c; $update", qr/^5\n.*error/ms);
-same('over a join with locks', "DECLARE c CURSOR FOR SELECT a.id, sst2_label(a.body) FROM (SELECT * FROM sst_m FOR UPDATE OFFSET 0) a "
+same('over a join with locks', "DECLARE c CURSOR FOR SELECT a.id, sst2_label(a.body) FROM "
+	  . "(SELECT * FROM sst_m FOR UPDATE OFFSET 0) a "
 	  . "JOIN sst_m b ON b.id = a.id WHERE a.id < 20; FETCH 5 FROM c; $update", qr/error/);
 for my $options ('', 'INSENSITIVE', 'SCROLL', 'NO SCROLL', 'BINARY')
 {
-	same("a cursor $options", "DECLARE c $options CURSOR FOR SELECT id FROM sst_m WHERE sst2_score(body) >= 0; FETCH 7 FROM c; $update; "
-		  . "FETCH BACKWARD 3 FROM c; $update; FETCH NEXT FROM c; $update; FETCH LAST FROM c; FETCH PRIOR FROM c; FETCH ALL FROM c; "
+	same("a cursor $options", "DECLARE c $options CURSOR FOR SELECT id FROM sst_m WHERE sst2_score(body) >= 0; FETCH 7 FROM c; "
+		  . "$update; FETCH BACKWARD 3 FROM c; $update; FETCH NEXT FROM c; $update; FETCH LAST FROM c; "
+		  . "FETCH PRIOR FROM c; FETCH ALL FROM c; "
 		  . 'FETCH FIRST FROM c; FETCH PRIOR FROM c; FETCH NEXT FROM c; FETCH ABSOLUTE -4 FROM c', qr/error/);
 }
-same('a cursor WITH HOLD', "DECLARE c CURSOR WITH HOLD FOR SELECT id, nextval('sst_s') FROM sst_m WHERE sst2_score(body) >= 0; FETCH 3 FROM c; "
+same('a cursor WITH HOLD', "DECLARE c CURSOR WITH HOLD FOR SELECT id, nextval('sst_s') FROM sst_m WHERE sst2_score(body) >= 0; "
+	  . "FETCH 3 FROM c; "
 	  . "COMMIT; BEGIN; FETCH 3 FROM c; FETCH PRIOR FROM c; CLOSE c; $next", qr/^next\|44$/m);
-same('an index-only scan', "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; DECLARE c CURSOR FOR SELECT sst2_label(body) FROM sst_m ORDER BY body; "
+same('an index-only scan', "SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off; "
+	  . "DECLARE c CURSOR FOR SELECT sst2_label(body) FROM sst_m ORDER BY body; "
 	  . "MOVE 9 FROM c; $update; MOVE BACKWARD 4 FROM c; $update", qr/^17\n13\n/m);
 same('a loop in PL/pgSQL', <<'SQL', qr/^loop at 1, portal at \d+$/m);
 DO $$
@@ -180,7 +198,8 @@ for my $size (1, 3, 32)
 
 # --- Functions of others ---
 
-$session->query("CREATE FUNCTION sst_stranger(text) RETURNS text AS '\$libdir/distilsst', 'sst2_label' LANGUAGE C STRICT IMMUTABLE");
+$session->query("CREATE FUNCTION sst_stranger(text) RETURNS text AS '\$libdir/distilsst', 'sst2_label' "
+	  . "LANGUAGE C STRICT IMMUTABLE");
 SKIP:
 {
 	# a function is looked up when execution starts, too; but not in a partition that has been pruned by then
@@ -197,7 +216,8 @@ SQL
 		'planning loads no library of others');
 }
 for my $change ("probin = '\$libdir/distilsst', prosrc = 'sst2_token_count'", "prosrc = 'sst2_label', proisstrict = false",
-	"proisstrict = true, provolatile = 'v'", "provolatile = 'i', prosecdef = true", "prosecdef = false, proconfig = '{work_mem=1MB}'")
+	"proisstrict = true, provolatile = 'v'", "provolatile = 'i', prosecdef = true",
+	"prosecdef = false, proconfig = '{work_mem=1MB}'")
 {
 	$session->query("UPDATE pg_proc SET $change WHERE proname = 'sst_stranger'");
 	unlike($session->query('EXPLAIN SELECT sst_stranger(body) FROM sst_m'), qr/SstBatch/, "nor is one batched with $change");

@@ -37,11 +37,14 @@ my $answer = $boss->query($query);
 
 # Everything that can be done to a function, and undone.
 my @changes = map { ["ALTER FUNCTION sst2_label(text) $_->[0]", "ALTER FUNCTION sst2_label(text) $_->[1]"] }
-  (['SET work_mem = \'64MB\'', 'RESET ALL'], ['SECURITY DEFINER', 'SECURITY INVOKER'], ['OWNER TO sst_ddl_user', 'OWNER TO postgres'],
-	['VOLATILE', 'IMMUTABLE'], ['PARALLEL UNSAFE', 'PARALLEL SAFE'], ['CALLED ON NULL INPUT', 'STRICT'], ['RENAME TO sst2_renamed', ''],
+  (['SET work_mem = \'64MB\'', 'RESET ALL'], ['SECURITY DEFINER', 'SECURITY INVOKER'],
+	['OWNER TO sst_ddl_user', 'OWNER TO postgres'],
+	['VOLATILE', 'IMMUTABLE'], ['PARALLEL UNSAFE', 'PARALLEL SAFE'], ['CALLED ON NULL INPUT', 'STRICT'],
+	['RENAME TO sst2_renamed', ''],
 	['COST 1', 'COST 100000']);
 $_->[1] = 'ALTER FUNCTION sst2_renamed(text) RENAME TO sst2_label' for grep { $_->[0] =~ /RENAME/ } @changes;
-push @changes, ['REVOKE EXECUTE ON FUNCTION sst2_label(text) FROM PUBLIC', 'GRANT EXECUTE ON FUNCTION sst2_label(text) TO PUBLIC'];
+push @changes, ['REVOKE EXECUTE ON FUNCTION sst2_label(text) FROM PUBLIC',
+	'GRANT EXECUTE ON FUNCTION sst2_label(text) TO PUBLIC'];
 
 # --- Each change between planning and the start of parallel workers ---
 
@@ -77,7 +80,8 @@ for my $user ('postgres', 'sst_ddl_user')
 		$session->query("SELECT sst2_label('load the library')");
 		$holder->query('BEGIN; SELECT FROM sst_d WHERE id = 25 FOR UPDATE');
 		$changer->query("BEGIN; UPDATE sst_d SET body = 'changed' WHERE id = 30");
-		$session->start('UPDATE sst_d SET score = sst2_score(body) WHERE id BETWEEN 20 AND 40 AND sst2_label(body) <> \'\' RETURNING id, score');
+		$session->start('UPDATE sst_d SET score = sst2_score(body) WHERE id BETWEEN 20 AND 40 AND sst2_label(body) <> \'\' '
+			  . 'RETURNING id, score');
 		wait_until_blocked($session, $holder);
 		$boss->query($change->[0]);
 		$holder->query('COMMIT');
@@ -103,7 +107,8 @@ my ($until, $count, $errors, @wrong) = (time + $seconds, 0, 0);
 while (time < $until)
 {
 	my $change = $changes[ rand @changes ];
-	$users[$_]->start($_ < 1 ? "$query; $query" : "UPDATE sst_d SET score = sst2_score(body) WHERE sst2_label(body) <> ''") for 0 .. 2;
+	$users[$_]->start($_ < 1 ? "$query; $query" : "UPDATE sst_d SET score = sst2_score(body) WHERE sst2_label(body) <> ''")
+	  for 0 .. 2;
 	$boss->query($_) for @$change, @$change;
 	for my $user (@users)
 	{
@@ -112,7 +117,9 @@ while (time < $until)
 		$errors++ if $result->{error};
 		my $message = $result->{error} ? $result->{error}{message} : '';
 		push @wrong, "$change->[0]: $result->{out} $message"
-		  if !$result->{alive} || ($message ? $message !~ /permission denied|does not exist|tuple concurrently updated|deadlock detected/ : $result->{out} !~ /^(?:\Q$answer\E(?:\n|\z)){0,2}\z/);
+		  if !$result->{alive} || ($message
+			? $message !~ /permission denied|does not exist|tuple concurrently updated|deadlock detected/
+			: $result->{out} !~ /^(?:\Q$answer\E(?:\n|\z)){0,2}\z/);
 	}
 }
 diag "$count statements while functions were altered, $errors errors";

@@ -33,10 +33,13 @@ for my $n (1, 2)
 		  . "INSERT INTO sst_part SELECT n, n % 5, 'text ' || n % 90 FROM generate_series($from, $to - 1) n; "
 		  . "ANALYZE sst_part; SELECT sst2_label('load the library')");
 	my $async = $version >= 140000 ? ", async_capable 'true'" : '';
-	$session->query("CREATE SERVER sst_server$n FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '$ENV{PGHOST}', port '$ENV{PGPORT}', "
-		  . "dbname 'sst_shard$n', extensions 'distilsst', use_remote_estimate 'true', options '-c session_preload_libraries=distilsst'$async); "
+	$session->query("CREATE SERVER sst_server$n FOREIGN DATA WRAPPER postgres_fdw "
+		  . "OPTIONS (host '$ENV{PGHOST}', port '$ENV{PGPORT}', "
+		  . "dbname 'sst_shard$n', extensions 'distilsst', use_remote_estimate 'true', "
+		  . "options '-c session_preload_libraries=distilsst'$async); "
 		  . "CREATE USER MAPPING FOR postgres SERVER sst_server$n; "
-		  . "CREATE FOREIGN TABLE sst_far$n PARTITION OF sst_far FOR VALUES FROM ($from) TO ($to) SERVER sst_server$n OPTIONS (table_name 'sst_part')");
+		  . "CREATE FOREIGN TABLE sst_far$n PARTITION OF sst_far FOR VALUES FROM ($from) TO ($to) SERVER sst_server$n "
+		  . "OPTIONS (table_name 'sst_part')");
 }
 $session->query("SET enable_partitionwise_aggregate = on; SET TimeZone = 'UTC'; ANALYZE sst_all");
 
@@ -44,11 +47,14 @@ $session->query("SET enable_partitionwise_aggregate = on; SET TimeZone = 'UTC'; 
 my %queries = (
 	'a select list' => ['SELECT id, sst2_label(body), sst2_score(body) FROM sst_far ORDER BY id', 0],
 	'WHERE' => ["SELECT id FROM sst_far WHERE sst2_label(body) = 'POSITIVE' AND sst2_score(body) > 0.4 ORDER BY id", 1],
-	'an aggregate' => ["SELECT count(*), min(sst2_label(body)), sum(sst2_score(body)::numeric) FROM sst_far1 WHERE product < 4", 1],
+	'an aggregate' => ["SELECT count(*), min(sst2_label(body)), sum(sst2_score(body)::numeric) FROM sst_far1 "
+		  . 'WHERE product < 4', 1],
 	'GROUP BY' => ['SELECT product, count(*), max(sst2_score(body)) FROM sst_far1 GROUP BY product ORDER BY product', 1],
-	'the label as key' => ['SELECT sst2_label(body) AS label, count(*), max(sst2_score(body)) FROM sst_far2 GROUP BY label ORDER BY label', 1],
+	'the label as key' => ['SELECT sst2_label(body) AS label, count(*), max(sst2_score(body)) FROM sst_far2 GROUP BY label '
+		  . 'ORDER BY label', 1],
 	'ORDER BY with LIMIT' => ['SELECT id, sst2_score(body) FROM sst_far1 ORDER BY sst2_score(body), id LIMIT 5', 0],
-	'an aggregate over all shards' => ["SELECT count(*), sum(sst2_score(body)::numeric) FROM sst_far WHERE sst2_label(body) <> 'x'", 1]);
+	'an aggregate over all shards' => ["SELECT count(*), sum(sst2_score(body)::numeric) FROM sst_far "
+		  . "WHERE sst2_label(body) <> 'x'", 1]);
 
 for my $name (sort keys %queries)
 {

@@ -36,19 +36,23 @@ sub analyze
 for my $query (
 	'SELECT sst2_label(review), count(*), avg(sst2_score(review)) FROM sst_r GROUP BY 1',
 	'SELECT sst2_label(review), count(*), avg(sst2_score(review)) FROM sst_r GROUP BY 1 ORDER BY 2',
-	'SELECT product, avg(sst2_score(review)), count(*) FILTER (WHERE sst2_label(review) = \'POSITIVE\') FROM sst_r GROUP BY product',
+	'SELECT product, avg(sst2_score(review)), count(*) FILTER (WHERE sst2_label(review) = \'POSITIVE\') FROM sst_r '
+	  . 'GROUP BY product',
 	'SELECT product, avg((sst2_label(review) = \'POSITIVE\')::int), max(sst2_score(review)) FROM sst_r GROUP BY ROLLUP (product)',
-	'SELECT width_bucket(sst2_score(review), 0, 1, 10) AS bucket, sst2_label(review), count(*) FROM sst_r GROUP BY 1, 2 ORDER BY 1',
+	'SELECT width_bucket(sst2_score(review), 0, 1, 10) AS bucket, sst2_label(review), count(*) FROM sst_r GROUP BY 1, 2 '
+	  . 'ORDER BY 1',
 	'SELECT feeling, count(*), avg(liking) FROM sst_v GROUP BY feeling HAVING min(liking) >= 0',
 	'SELECT feeling, count(*) FROM sst_v WHERE liking >= 0 GROUP BY 1',
 	'SELECT id, sst2_label(review) FROM sst_r ORDER BY sst2_score(review) LIMIT 10',
 	'SELECT id, sst2_label(review), sst2_score(review) FROM sst_r ORDER BY sst2_score(review) DESC, id LIMIT 10 OFFSET 5',
 	'SELECT id, sst2_label(review), random() FROM sst_r ORDER BY sst2_score(review) LIMIT 10',
-	'SELECT DISTINCT ON (sst2_label(review)) id, sst2_label(review), sst2_score(review) FROM sst_r ORDER BY sst2_label(review), sst2_score(review)',
+	'SELECT DISTINCT ON (sst2_label(review)) id, sst2_label(review), sst2_score(review) FROM sst_r '
+	  . 'ORDER BY sst2_label(review), sst2_score(review)',
 	'SELECT (sst2_classify(review)).*, sst2_logits(review), sst2_score(review) FROM sst_r WHERE sst2_label(review) <> \'x\'',
 	'SELECT sst2_label(review), rank() OVER (ORDER BY sst2_score(review)) FROM sst_r',
 	'SELECT id, sst2_label(review), sum(sst2_score(review)) OVER (ORDER BY id) FROM sst_r',
-	'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY sst2_score(review)), string_agg(sst2_label(review), \',\' ORDER BY id) FROM sst_r',
+	'SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY sst2_score(review)), string_agg(sst2_label(review), \',\' ORDER BY id) '
+	  . 'FROM sst_r',
 	'UPDATE sst_r SET label = sst2_label(review), score = sst2_score(review)',
 	'UPDATE sst_r SET (label, score) = (sst2_label(review), sst2_score(review)) WHERE sst2_score(review) >= 0 RETURNING id',
 	'INSERT INTO sst_r (id, label, score) SELECT id + 1000, sst2_label(review), sst2_score(review) FROM sst_r',
@@ -61,8 +65,10 @@ for my $query (
 	is($distinct, $ROWS, "once: $query") or diag $plan;
 	unlike($plan =~ s/\(sst2_\w+\([^()]*\)\)//gr, qr/sst2_/, 'all calls are columns of SstBatch');
 }
-like(analyze('SELECT id, sst2_label(review) FROM sst_r ORDER BY id LIMIT 10'), qr/Texts Classified: 10\b/, 'ten for a LIMIT of ten');
-like(analyze('SELECT id, sst2_label(review) FROM sst_r ORDER BY product LIMIT 10'), qr/Texts Classified: 10\b/, 'after a sort as well');
+like(analyze('SELECT id, sst2_label(review) FROM sst_r ORDER BY id LIMIT 10'), qr/Texts Classified: 10\b/,
+	'ten for a LIMIT of ten');
+like(analyze('SELECT id, sst2_label(review) FROM sst_r ORDER BY product LIMIT 10'), qr/Texts Classified: 10\b/,
+	'after a sort as well');
 like(analyze("SELECT product, count(*) FILTER (WHERE sst2_label(review) = 'x') FROM sst_r WHERE id < 11 GROUP BY product"),
 	qr/Texts Classified: 10\b/, 'ten where a filter lets so many through');
 
@@ -93,7 +99,8 @@ $session->query('SET max_parallel_workers_per_gather = 0');
 
 my $new = SstTest::Session->new;
 $new->query('SET plan_cache_mode = force_generic_plan; PREPARE q AS SELECT sst2_label(review) FROM sst_r WHERE id < 0');
-unlike($new->query('EXPLAIN EXECUTE q'), qr/SstBatch/, 'the first statement of a session is planned before the library is loaded');
+unlike($new->query('EXPLAIN EXECUTE q'), qr/SstBatch/,
+	'the first statement of a session is planned before the library is loaded');
 $new->query('LOAD \'distilsst\'');
 like($new->query('EXPLAIN EXECUTE q'), qr/SstBatch/, 'but its plan does not stay');
 

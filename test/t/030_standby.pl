@@ -62,7 +62,8 @@ is($standby->query($stored), $answers, 'the standby has them');
 my $where = 'FROM sst_test_reviews WHERE sst2_score(body) > 0 ORDER BY sst2_score(body), id';
 my $found = $server->session->query("SET enable_seqscan = off; SELECT id $where");
 isnt($found, '', 'the index finds rows on the standby');
-is($standby->query("SET enable_indexscan = off; SET enable_bitmapscan = off; SELECT id $where"), $found, 'those that a scan finds');
+is($standby->query("SET enable_indexscan = off; SET enable_bitmapscan = off; SELECT id $where"), $found,
+	'those that a scan finds');
 
 undef $standby;
 ok($server->stop, 'the standby stops');

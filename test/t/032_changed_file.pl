@@ -100,18 +100,26 @@ for my $damage (@damages)
 
 restore();
 $boss->query("CREATE TABLE texts WITH (parallel_workers = 2) AS
-	SELECT i AS id, string_agg(chr(97 + (i * j) % 26), ' ') AS body FROM generate_series(1, 800) i, generate_series(1, 40) j GROUP BY i");
+	SELECT i AS id, string_agg(chr(97 + (i * j) % 26), ' ') AS body FROM generate_series(1, 800) i, generate_series(1, 40) j
+	GROUP BY i");
 my %statement = (
-	'a plain SELECT' => "SET distilsst.batch_size = 1; SELECT md5(string_agg(sst2_logits(body, '$name')::text, ' ' ORDER BY id)) FROM texts",
-	'SstBatch' => "SELECT md5(string_agg(l::text, ' ' ORDER BY id)) FROM (SELECT id, sst2_logits(body, '$name') l FROM texts OFFSET 0) s",
-	'a parallel plan' => "SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0; SELECT sum(sst2_score(body, '$name')::numeric) FROM texts",
+	'a plain SELECT' => "SET distilsst.batch_size = 1; SELECT md5(string_agg(sst2_logits(body, '$name')::text, ' ' ORDER BY id)) "
+	  . "FROM texts",
+	'SstBatch' => "SELECT md5(string_agg(l::text, ' ' ORDER BY id)) FROM (SELECT id, sst2_logits(body, '$name') l FROM texts "
+	  . "OFFSET 0) s",
+	'a parallel plan' => "SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0; "
+	  . "SELECT sum(sst2_score(body, '$name')::numeric) FROM texts",
 	'an index build' => "BEGIN; CREATE INDEX changed_index ON texts (sst2_score(body, '$name'));
-		SET enable_seqscan = off; SELECT md5(string_agg(id::text, ' ' ORDER BY sst2_score(body, '$name'), id)) FROM texts; ROLLBACK",
+		SET enable_seqscan = off; SELECT md5(string_agg(id::text, ' ' ORDER BY sst2_score(body, '$name'), id)) FROM texts;
+		ROLLBACK",
 	'an array' => "SELECT md5(sst2_logits(array_agg(body ORDER BY id), '$name')::text) FROM texts",
-	'sst2_models()' => "SELECT count(*), bool_and(is_default OR error IS NULL) FROM generate_series(1, 30), LATERAL (SELECT * FROM sst2_models() OFFSET 0) m WHERE name = '$name'",
-	'a self-test' => "DO \$\$ BEGIN FOR i IN 1 .. 40 LOOP PERFORM bool_and(ok) FROM sst2_selftest(); END LOOP; END \$\$; SELECT 'done'",
+	'sst2_models()' => "SELECT count(*), bool_and(is_default OR error IS NULL) FROM generate_series(1, 30), "
+	  . "LATERAL (SELECT * FROM sst2_models() OFFSET 0) m WHERE name = '$name'",
+	'a self-test' => "DO \$\$ BEGIN FOR i IN 1 .. 40 LOOP PERFORM bool_and(ok) FROM sst2_selftest(); END LOOP; END \$\$; "
+	  . "SELECT 'done'",
 	'first uses' => "DO \$\$ BEGIN FOR i IN 1 .. 400 LOOP BEGIN PERFORM sst2_label('a b c ' || i, '$name');
-		EXCEPTION WHEN data_corrupted OR io_error OR undefined_file OR insufficient_privilege OR wrong_object_type THEN NULL; END; END LOOP; END \$\$;
+		EXCEPTION WHEN data_corrupted OR io_error OR undefined_file OR insufficient_privilege OR wrong_object_type THEN NULL;
+		END; END LOOP; END \$\$;
 		SELECT 'done'",
 );
 
@@ -137,7 +145,8 @@ sub run_statements
 	# a session whose statement had ended by then learns of the change now
 	$_->try("ROLLBACK; SELECT sst2_label('a b c', '$name')") for values %session;
 	is(join(' ', map { $session{$_}->query("SELECT sst2_label('a b c', '$name')") } sort keys %session),
-		join(' ', (SstTest::Session->new->query("SELECT sst2_label('a b c', '$name')")) x keys %session), 'and all sessions go on');
+		join(' ', (SstTest::Session->new->query("SELECT sst2_label('a b c', '$name')")) x keys %session),
+		'and all sessions go on');
 }
 
 my %right = run_statements('nothing');

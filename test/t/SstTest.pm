@@ -203,7 +203,8 @@ sub new
 	}
 	else
 	{
-		$self->as_server("$self->{bindir}/initdb", '-D', $self->{data}, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync') or die 'initdb failed';
+		$self->as_server("$self->{bindir}/initdb", '-D', $self->{data}, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8',
+			'--no-sync') or die 'initdb failed';
 	}
 	open(my $conf, '>>', "$self->{data}/postgresql.auto.conf") or die "postgresql.auto.conf: $!";
 	print $conf "listen_addresses = ''\nunix_socket_directories = '$ENV{PGHOST}'\nfsync = off\n", $option{conf} // '';
@@ -323,7 +324,8 @@ sub finish
 	my %result = (notices => [], alive => $self->{out} =~ s/^\Q$mark\E\n//m);
 	$self->{err} =~ s/^\Q$mark\E\n//m;
 	($result{out} = $self->{out}) =~ s/\n\z//;
-	while ($self->{err} =~ /^(?:psql:\S+ )?(NOTICE|WARNING|ERROR|FATAL):  (?:(\w{5}): )?(.*)\n((?:(?!NOTICE|WARNING|ERROR|FATAL)[A-Z ]+:  .*\n)*)/mg)
+	my $severities = qr/NOTICE|WARNING|ERROR|FATAL/;
+	while ($self->{err} =~ /^(?:psql:\S+ )?($severities):  (?:(\w{5}): )?(.*)\n((?:(?!$severities)[A-Z ]+:  .*\n)*)/mg)
 	{
 		my ($severity, $sqlstate, $message, $rest) = ($1, $2, $3, $4);
 		push @{ $result{notices} }, $message if $severity =~ /NOTICE|WARNING/;

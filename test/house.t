@@ -1,0 +1,108 @@
+#!/usr/bin/perl
+# The house is in order: who may include whom, who may need the tests, how long a line is.
+
+use strict;
+use warnings;
+use File::Basename;
+use FindBin;
+use Test::More;
+
+chdir "$FindBin::RealBin/..";
+
+# The files below the folders that people write: by their endings, and scripts without one.
+sub files
+{
+	my @entries = map { glob "$_/*" } @_;
+	my @folders = grep { -d && !m{/node_modules$} } @entries;
+	my @files = grep { -f && (m{\.(?:[cht]|p[lm]|sh|py|js|mjs|sql|md|mk)$} || !/\./ && -x) } @entries;
+	return (@files, @folders ? files(@folders) : ());
+}
+
+# The lines of the files of which $wrong->(FILE) is true, $_ being the line.
+sub none
+{
+	my ($name, $wrong, @files) = @_;
+	my @found;
+	for my $file (@files)
+	{
+		open(my $in, '<:encoding(UTF-8)', $file) or die "$file: $!";
+		while (<$in>)
+		{
+			push @found, "$file:$.: $_" if $wrong->($file);
+		}
+	}
+	ok(@files && !@found, $name) or diag(@files ? @found : 'no files');
+}
+
+# --- The rooms of src: DESIGN's arrows, one way ---
+
+# What each file with a header of its own may include. Files without one are at the top: they may include all.
+my %below = (
+	'core/kernels' => ['core/sst'],
+	core => ['core/kernels'],
+	compat => [],
+	rows => [],
+	mapping => [],
+	settings => ['compat'],
+	models => ['core', 'mapping', 'settings'],
+	text => ['core', 'compat', 'models'],
+	answer => ['text'],
+	classifier => ['models', 'text'],
+	batch => ['answer', 'classifier', 'compat', 'settings']);
+
+my @source = grep { /\.[ch]$/ } files('src');
+my @core = grep { m{^src/core/} } @source;
+
+# The path below src, without ".h", of what the line in $_ includes of ours; the folder's name where it is one of %below.
+sub included
+{
+	my ($file) = @_;
+	my ($header) = /^#\s*include "(.*)\.h"/ or return;
+	my ($found) = grep { -f "src/$_.h" } dirname($file) =~ s{^src/?}{}r . "/$header", $header or return;
+	1 while $found =~ s{[^/.]+/\.\./}{};
+	return $found =~ s{^/|^\./}{}r;
+}
+
+sub room
+{
+	my ($path) = @_;
+	return (grep { $path eq $_ || $path =~ m{^\Q$_\E/} } sort { length $b <=> length $a } keys %below)[0];
+}
+
+none('dependencies in src point one way', sub {
+	my ($file) = @_;
+	my $what = included($file) // return 0;
+	my $room = room($file =~ s{^src/|\.[ch]$}{}gr) // return 0;
+	my $other = room($what) // return 1;
+	return $other ne $room && !grep { $_ eq $what || $_ eq $other } @{ $below{$room} };
+}, @source);
+none('the core does without PostgreSQL', sub { /^#\s*include "(?:postgres|c)\.h"|\b(?:palloc|pfree|ereport|elog)\b/ }, @core);
+none('it neither allocates nor prints', sub { /^#\s*include <(?:stdio|stdlib|malloc)\.h>|\b(?:[mc]alloc|f?printf)\(/ }, @core);
+none('tools and benchmarks know of our headers the core\'s only',
+	sub { /^#\s*include "(.*\.h)"/ && -f "src/$1" && $1 !~ m{^core/} }, grep { /\.[ch]$/ } files('tools', 'bench', 'test'));
+
+# --- Rooms that nobody needs ---
+
+none('tools and benchmarks need nothing of test but test/scratch',
+	sub { !m{^\s*(?:#(?!include)|//|/?\*)} && m{\btest/(?!scratch\b)} }, grep { !/\.m[dk]$/ } files('tools', 'bench'));
+
+# --- Lines ---
+
+sub columns
+{
+	my ($line) = @_;
+	1 while $line =~ s/^([^\t]*)\t/$1 . ' ' x (4 - length($1) % 4)/e;
+	return length $line;
+}
+
+my $fenced = 0;
+none('lines have at most 130 columns, but for tables, links and a server\'s words in Markdown', sub {
+	my ($file) = @_;
+	chomp(my $line = $_);
+	$fenced = 0 if $. == 1;
+	$fenced = !$fenced if $file =~ /\.md$/ && $line =~ /^```/;
+	my $exempt = $file =~ /\.md$/ && ($line =~ /^\|/ || $line !~ / / || $fenced && $line =~ /^[A-Z]+:  /);
+	return !$exempt && columns($line) > 130;
+}, 'Makefile', glob('*.md .ci/* .github/workflows/*'), files('src', 'sql', 'tools', 'test', 'bench', 'docs', 'model'));
+
+done_testing();
