@@ -58,7 +58,9 @@ endif
 include $(PGXS)
 
 # PGXS looks for everything in the source folder as well. In a build elsewhere what was built there must not count.
+# Debian's pg_buildext gives VPATH, where PGXS then finds srcdir.
 override VPATH =
+srcdir = $(TOP)
 vpath %.c $(TOP)
 vpath %.control $(TOP)
 

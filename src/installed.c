@@ -84,17 +84,13 @@ add_model(const SstRows *rows, const char *name, bool is_default)
     MemoryContextDelete(m->context);
 }
 
-/* The names of the folder's models, in their order. */
+/* Adds the names of a folder's models. */
 static List *
-list_folder(void)
+list_folder(List *names, const char *folder)
 {
-    char        folder[MAXPGPATH];
-    List       *names = NIL;
-    DIR        *dir;
+    DIR        *dir = AllocateDir(folder);
     struct dirent *entry;
 
-    sst_models_folder(folder);
-    dir = AllocateDir(folder);
     /* where there is no folder nothing is installed */
     while (dir && (entry = ReadDirExtended(dir, folder, LOG)) != NULL)
     {
@@ -116,6 +112,19 @@ compare_names(const ListCell *a, const ListCell *b)
     return strcmp(lfirst(a), lfirst(b));
 }
 
+/* The names of all models, in their order; some twice, where two folders have them. */
+static List *
+list_models(void)
+{
+    List       *names = NIL;
+    ListCell   *lc;
+
+    foreach(lc, sst_models_folders())
+        names = list_folder(names, lfirst(lc));
+    list_sort(names, compare_names);
+    return names;
+}
+
 PG_FUNCTION_INFO_V1(sst2_models);
 Datum
 sst2_models(PG_FUNCTION_ARGS)
@@ -123,15 +132,17 @@ sst2_models(PG_FUNCTION_ARGS)
     const SstRows rows = sst_rows_begin(fcinfo);
     const bool  misplaced = sst_setting_is_misplaced();
     const char *server = misplaced ? "" : sst_setting_model();
-    List       *names = list_folder();
+    const char *last = NULL;
     bool        listed = false;
     ListCell   *lc;
 
-    list_sort(names, compare_names);
-    foreach(lc, names)
+    foreach(lc, list_models())
     {
         const bool  is_default = strcmp(lfirst(lc), server) == 0;
 
+        if (last && strcmp(lfirst(lc), last) == 0)
+            continue;
+        last = lfirst(lc);
         add_model(&rows, lfirst(lc), is_default);
         listed |= is_default;
     }

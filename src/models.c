@@ -11,6 +11,7 @@
 
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "builtin_model.h"
@@ -65,13 +66,46 @@ model_hint(bool named)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-void
-sst_models_folder(char *folder)
+List *
+sst_models_folders(void)
 {
+    const char *path = GetConfigOption("extension_control_path", true, false);
     char        share[MAXPGPATH];
+    List       *folders;
 
     get_share_path(my_exec_path, share);
-    snprintf(folder, MAXPGPATH, "%s/distilsst", share);
+    folders = list_make1(psprintf("%s/distilsst", share));
+    while (path)
+    {
+        const char *end = first_path_var_separator(path);
+        char       *entry = pnstrdup(path, end ? end - path : strlen(path));
+
+        /* else it is $system, which is share */
+        if (is_absolute_path(entry))
+        {
+            canonicalize_path(entry);
+            folders = lappend(folders, psprintf("%s/distilsst", entry));
+        }
+        path = end ? end + 1 : NULL;
+    }
+    return folders;
+}
+
+/* The path of the model of this name: in the first folder that has it, else in the first of all. */
+static char *
+find_file(const char *name)
+{
+    List       *folders = sst_models_folders();
+    ListCell   *lc;
+
+    foreach(lc, folders)
+    {
+        char       *path = psprintf("%s/%s.dsst", (char *) lfirst(lc), name);
+
+        if (access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR))
+            return path;
+    }
+    return psprintf("%s/%s.dsst", (char *) linitial(folders), name);
 }
 
 static void
@@ -85,7 +119,6 @@ make_model(const char *name)
 {
     MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "distilsst model", ALLOCSET_SMALL_SIZES);
     OpenModel  *m = MemoryContextAllocZero(context, sizeof(OpenModel));
-    char        folder[MAXPGPATH];
 
     m->context = context;
     m->map.fd = -1;
@@ -96,10 +129,7 @@ make_model(const char *name)
     m->map.name = sst_shown_name(m->asked);
     m->map.path = m->asked;
     if (!is_absolute_path(name))
-    {
-        sst_models_folder(folder);
-        m->map.path = MemoryContextStrdup(context, psprintf("%s/%s.dsst", folder, name));
-    }
+        m->map.path = MemoryContextStrdup(context, find_file(name));
     return m;
 }
 

@@ -7,6 +7,8 @@
 #ifndef SST_MODELS_H
 #define SST_MODELS_H
 
+#include "nodes/pg_list.h"
+
 #include "core/sst.h"
 #include "mapping.h"
 
@@ -44,8 +46,11 @@ extern OpenModel *sst_models_open(const char *name);
  */
 extern OpenModel *sst_models_inspect(const char *name, ModelProblem *problem);
 
-/* Writes the folder of models that have a name to folder [MAXPGPATH]. */
-extern void sst_models_folder(char *folder);
+/*
+ * The folders (char *) of models that have a name: "distilsst" in the server's share directory and, since PostgreSQL 18, in
+ * each directory of extension_control_path, which only superusers set. A name means one content, whichever has it.
+ */
+extern List *sst_models_folders(void);
 
 /* The path of the model's file, or NULL where the user may not see it. */
 extern const char *sst_models_file(const OpenModel *m);

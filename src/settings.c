@@ -139,8 +139,7 @@ define_model(void)
 {
     DefineCustomStringVariable("distilsst.model",
                                "Model that answers where a call of an sst2 function names none.",
-                               "Name of a model in the distilsst folder of the server's share directory, or an "
-                               "absolute path.",
+                               "Name of a model that sst2_models() lists, or an absolute path.",
                                &model_setting,
                                SST_BUILTIN_MODEL,
                                PGC_SIGHUP,
