@@ -224,8 +224,8 @@ SELECT statement, (compare(statement, 'SELECT * FROM review ORDER BY id')).* FRO
     ('UPDATE review SET (kind, title) = (SELECT max(sst2_label(r.body)), kind FROM reply r WHERE r.review = id) RETURNING id'),
     ('DELETE FROM review WHERE sst2_label(body) = ''NEGATIVE'' RETURNING id, sst2_score(body)'),
     ('INSERT INTO review (id, title) SELECT 1000 + id, sst2_label(body) FROM review RETURNING title'),
-    ('INSERT INTO review SELECT id, kind, sst2_label(body) FROM review
-      ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING title')
+    ('INSERT INTO review SELECT id, kind, sst2_label(body) FROM review '
+     'ON CONFLICT (id) DO UPDATE SET title = excluded.title RETURNING title')
 ) v (statement);
 BEGIN;
 CREATE TABLE made AS SELECT id, sst2_label(body) AS label FROM review;

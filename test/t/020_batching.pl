@@ -6,7 +6,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use SstTest;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(sleep);
 
 my $dir = server_dir();
 my $model = made_model($dir, 'small', '1,32,2,64,512,300,2');
@@ -99,16 +99,10 @@ is($session->query('SELECT count(DISTINCT sst2_score(body)) = count(*) FROM sst_
 
 my $large = SstTest::Session->new(model => made_model($dir, 'large', '6,256,4,1024,512,300,2'));
 $large->query("SELECT sst2_label('load the library')");
-sub cancel_ms
-{
-	$large->start('SELECT sst2_label(id || body), sst2_score(body || id) FROM sst_long, generate_series(1, 100)');
-	sleep 0.5;
-	my $told = time;
-	$session->query('SELECT pg_cancel_backend(' . $large->pid . ')');
-	is($large->finish->{error}{message}, 'canceling statement due to user request', 'a batch is cancelled');
-	return 1000 * (time - $told);
-}
-show_figure('cancelling a batch', 'ms', \&cancel_ms);
+$large->start('SELECT sst2_label(id || body), sst2_score(body || id) FROM sst_long, generate_series(1, 100)');
+sleep 0.5;
+$session->query('SELECT pg_cancel_backend(' . $large->pid . ')');
+is($large->finish->{error}{message}, 'canceling statement due to user request', 'a batch is cancelled');
 is($large->query('SELECT count(sst2_label(body)) FROM sst_test'), 100, 'the session goes on');
 
 # --- A dropped extension ---

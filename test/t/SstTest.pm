@@ -16,7 +16,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 our @EXPORT = qw($ROOT $BUILD $BUILTIN $HINT $NAMED_HINT median read_file write_file server_dir made_folder pack_model
-  made_model model_name models_folder install_bytes install_model configure server_model error_is show_figure);
+  made_model model_name models_folder install_bytes install_model configure server_model error_is);
 
 our $ROOT = realpath(dirname(__FILE__) . '/../..');
 our $BUILD = realpath($ENV{BUILD_DIR} // $ROOT);
@@ -27,11 +27,6 @@ our $HINT = 'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a mo
   . 'install this one with "make install-model" or by copying its file from another server.';
 our $NAMED_HINT = 'sst2_models() lists the models that are installed. Install this one, under the same name, with '
   . '"make install-model" or by copying its file from another server.';
-
-sub median
-{
-	return (sort { $a <=> $b } @_)[ $#_ / 2 ];
-}
 
 sub read_file
 {
@@ -159,14 +154,6 @@ sub error_is
 	my ($error, $sqlstate, $message, $detail, $hint, $name) = @_;
 	my $wanted = { sqlstate => $sqlstate, message => $message, detail => $detail, hint => $hint };
 	is_deeply($error, $wanted, $name) or diag explain $error;
-}
-
-# Shows a figure and judges nothing: machines differ, and are busy.
-sub show_figure
-{
-	my ($name, $unit, $measure) = @_;
-	diag sprintf('%s: %.1f %s', $name, $measure->(), $unit);
-	return;
 }
 
 # --- Another server, beside that of test/scratch ---
@@ -361,15 +348,6 @@ sub error
 {
 	my ($self, $sql) = @_;
 	return $self->try($sql)->{error};
-}
-
-# Seconds that a query takes, as we see it.
-sub seconds
-{
-	my ($self, $sql) = @_;
-	my $from = time;
-	$self->query($sql);
-	return time - $from;
 }
 
 sub DESTROY
