@@ -1,7 +1,7 @@
 /*
  * batch.h - many rows per forward pass: calls of one text a row, gathered by a plan node.
  *
- * safe.c says where rows may be read ahead, plan.c puts the node SstBatch there, exec.c runs it.
+ * calls.c finds the calls, safe.c says where rows may be read ahead, plan.c puts the node SstBatch there, exec.c runs it.
  *
  * SstBatch widens each row of its child by a column for each call of one of our functions. custom_scan_tlist describes
  * the widened row: first the calls, FuncExprs whose arguments are written in columns of this same row, then the child's
@@ -37,6 +37,8 @@ extern int  sst_batch_size;
 /* ---- exec.c ---------------------------------------------------------------------------------- */
 
 extern const CustomScanMethods sst_batch_methods;
+
+/* ---- calls.c --------------------------------------------------------------------------------- */
 
 /* The function of this symbol, or NULL. */
 extern const BatchFunction *sst_batch_function(const char *symbol);

@@ -25,17 +25,6 @@
 #include "../compat.h"
 #include "../settings.h"
 
-#define TEXT_TOKENS 512         /* of a text at most, as guessed */
-#define TOKEN_BYTES 4           /* of English */
-
-/* What plans name. */
-static const BatchFunction functions[] = {
-    {"sst2_label", TEXTOID, sst_answer_label},
-    {"sst2_score", FLOAT4OID, sst_answer_score},
-    {"sst2_logits", FLOAT4ARRAYOID, sst_answer_logits},
-    {"sst2_classify", RECORDOID, sst_answer_row}
-};
-
 /* A call: a column of the widened row. */
 typedef struct BatchCall
 {
@@ -85,28 +74,6 @@ typedef struct BatchState
     ClassifierUsage *usage;     /* where this process counts */
     SharedUsage *shared;        /* the leader's, while there are workers */
 } BatchState;
-
-static const CustomExecMethods batch_exec_methods;
-
-const BatchFunction *
-sst_batch_function(const char *symbol)
-{
-    for (size_t i = 0; i < lengthof(functions); i++)
-        if (strcmp(functions[i].symbol, symbol) == 0)
-            return &functions[i];
-    return NULL;
-}
-
-int
-sst_batch_position(List *list, void *expression)
-{
-    ListCell   *lc;
-
-    foreach(lc, list)
-        if (equal(lfirst(lc), expression))
-            return foreach_current_index(lc) + 1;
-    return 0;
-}
 
 /* ---- reading ahead --------------------------------------------------------------------------- */
 
@@ -164,13 +131,11 @@ evaluate_text(BatchState *b, List *arguments)
     return (BatchText) {.text = value, .model = named ? TextDatumGetCString(model) : NULL, .waits = true};
 }
 
-/* How many tokens a text may have: only the length of batches depends on it. */
+/* How many tokens a text may have, of four bytes each as in English: only the length of batches depends on it. */
 static int64
 guess_tokens(const BatchText *text)
 {
-    if (!text->waits)
-        return 0;
-    return Min(toast_raw_datum_size(text->text) / TOKEN_BYTES, TEXT_TOKENS);
+    return text->waits ? Min(toast_raw_datum_size(text->text) / 4, 512) : 0;
 }
 
 /* Add a row of the child to the batch and evaluate its texts; returns how many tokens they may have. */
@@ -219,9 +184,9 @@ read_rows(BatchState *b, int want)
 /* ---- classifying ----------------------------------------------------------------------------- */
 
 static bool
-same_model(const char *a, const char *b)
+waits_for(const BatchText *text, const char *model)
 {
-    return a && b ? strcmp(a, b) == 0 : a == b;
+    return text->waits && (text->model && model ? strcmp(text->model, model) == 0 : text->model == model);
 }
 
 /* The answers [rows][X] to those texts that wait for this model. */
@@ -239,7 +204,7 @@ classify_texts(BatchState *b, const char *name)
     {
         float      *its_logits = logits + (Size) i * model->shape.labels;
 
-        if (!b->text[i].waits || !same_model(b->text[i].model, name))
+        if (!waits_for(&b->text[i], name))
             continue;
         answers[i] = (SstAnswer) {.model = model, .logits = its_logits};
         answers[i].reading = sst_classifier_add_text(c, b->text[i].text, its_logits);
@@ -260,14 +225,15 @@ answer_calls(BatchState *b, const char *name)
         {
             int         text = i * b->texts + b->call[c].text;
 
-            if (!b->text[text].waits || !same_model(b->text[text].model, name))
+            if (!waits_for(&b->text[text], name))
                 continue;
             answers[text].row = b->call[c].row;
             b->values[(Size) i * b->width + c] = b->call[c].make(&answers[text]);
             b->nulls[(Size) i * b->width + c] = false;
         }
     for (int i = 0; i < b->rows * b->texts; i++)
-        b->text[i].waits &= !same_model(b->text[i].model, name);
+        if (waits_for(&b->text[i], name))
+            b->text[i].waits = false;
 }
 
 static void
@@ -282,16 +248,6 @@ classify_rows(BatchState *b)
 }
 
 /* ---- the node's methods ---------------------------------------------------------------------- */
-
-static Node *
-create_batch_state(CustomScan *plan)
-{
-    BatchState *b = (BatchState *) newNode(sizeof(BatchState), T_CustomScanState);
-
-    (void) plan;
-    b->css.methods = &batch_exec_methods;
-    return (Node *) b;
-}
 
 /* The scan of a relation that gives a node's current row, where WHERE CURRENT OF would find it below such nodes; or NULL. */
 static ScanState *
@@ -361,7 +317,6 @@ begin_batch(CustomScanState *css, EState *estate, int eflags)
         b->argument_states = lappend(b->argument_states, ExecInitExprList(lfirst(lc), &css->ss.ps));
 }
 
-/* Forget the rows that have been read ahead. */
 static void
 forget_rows(BatchState *b)
 {
@@ -371,17 +326,13 @@ forget_rows(BatchState *b)
     b->finished = b->told = false;
 }
 
-/* Read the next rows. */
 static void
 fetch_forward(BatchState *b)
 {
-    if (b->finished)
-    {
-        b->rows = b->next = 0;
-        return;
-    }
+    b->rows = b->next = 0;
     b->want = Min(b->want, sst_batch_size);
-    read_rows(b, b->want);
+    if (!b->finished)
+        read_rows(b, b->want);
     b->want *= 2;
 }
 
@@ -471,9 +422,7 @@ shutdown_batch(CustomScanState *css)
     const ClassifierUsage none = {0};
     BatchState *b = (BatchState *) css;
 
-    if (!b->shared)
-        return;
-    for (int i = 0; i < b->shared->workers; i++)
+    for (int i = 0; b->shared && i < b->shared->workers; i++)
         sst_classifier_add_usage(&b->own_usage, &b->shared->worker[i], &none);
     b->shared = NULL;
 }
@@ -533,6 +482,16 @@ static const CustomExecMethods batch_exec_methods = {
     .ShutdownCustomScan = shutdown_batch,
     .ExplainCustomScan = explain_batch
 };
+
+static Node *
+create_batch_state(CustomScan *plan)
+{
+    BatchState *b = (BatchState *) newNode(sizeof(BatchState), T_CustomScanState);
+
+    (void) plan;
+    b->css.methods = &batch_exec_methods;
+    return (Node *) b;
+}
 
 const CustomScanMethods sst_batch_methods = {
     .CustomName = "SstBatch",

@@ -15,11 +15,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "access/transam.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -29,15 +24,11 @@
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
-#include "utils/syscache.h"
 
-#include "batch.h"
+#include "calls.h"
 #include "../compat.h"
-
-#define LIBRARY "$libdir/distilsst" /* module_pathname in distilsst.control */
 
 int         sst_batch_size;
 
@@ -57,205 +48,6 @@ enum
     ALL_ROWS = 1,               /* each will be asked for */
     CURRENT_ROW = 2             /* WHERE CURRENT OF may look below for the scan that gave the row */
 };
-
-/* ---- calls ----------------------------------------------------------------------------------- */
-
-static char *
-text_attribute(HeapTuple tuple, AttrNumber attribute)
-{
-    bool        isnull;
-    Datum       value = SysCacheGetAttr(PROCOID, tuple, attribute, &isnull);
-
-    return isnull ? "" : TextDatumGetCString(value);
-}
-
-/*
- * The function that is called, if it is declared as ours are and run as it is; or NULL. By its catalog row alone: to look the
- * function itself up would load the libraries of strangers.
- */
-static const BatchFunction *
-function_of(const FuncExpr *call)
-{
-    const BatchFunction *f = NULL;
-    HeapTuple   tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
-    Form_pg_proc proc;
-
-    if (!HeapTupleIsValid(tuple))
-        return NULL;
-    proc = (Form_pg_proc) GETSTRUCT(tuple);
-    if (proc->prolang == ClanguageId && proc->proisstrict && !proc->proretset && !proc->prosecdef &&
-        proc->provolatile == PROVOLATILE_IMMUTABLE && heap_attisnull(tuple, Anum_pg_proc_proconfig, NULL) &&
-        strcmp(text_attribute(tuple, Anum_pg_proc_probin), LIBRARY) == 0 && !FmgrHookIsNeeded(call->funcid))
-        f = sst_batch_function(text_attribute(tuple, Anum_pg_proc_prosrc));
-    if (f && f->result != proc->prorettype)
-        f = NULL;
-    ReleaseSysCache(tuple);
-    return f;
-}
-
-static bool
-is_call(Node *node)
-{
-    FuncExpr   *call = (FuncExpr *) node;
-
-    if (!IsA(node, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL || list_length(call->args) > 2)
-        return false;
-    return exprType(linitial(call->args)) == TEXTOID && exprType(llast(call->args)) == TEXTOID && function_of(call);
-}
-
-/* What only the node below can evaluate. */
-static bool
-is_column(Node *node)
-{
-    return IsA(node, Var) || IsA(node, Aggref) || IsA(node, GroupingFunc) || IsA(node, WindowFunc);
-}
-
-static bool
-contains_call(Node *node, void *context)
-{
-    if (node == NULL || is_column(node))
-        return false;
-    return is_call(node) || expression_tree_walker(node, contains_call, context);
-}
-
-/* Add to *calls those that are made whenever node is evaluated. One within another's arguments has its turn first. */
-static bool
-find_calls(Node *node, void *calls)
-{
-    if (node == NULL || is_column(node))
-        return false;
-    switch (nodeTag(node))
-    {
-        case T_FuncExpr:
-            if (!is_call(node) || contains_call((Node *) ((FuncExpr *) node)->args, NULL) || !sst_batch_may_classify(node, false))
-                break;
-            *(List **) calls = list_append_unique(*(List **) calls, node);
-            return false;
-        case T_List: case T_TargetEntry: case T_OpExpr: case T_DistinctExpr: case T_NullIfExpr: case T_ScalarArrayOpExpr:
-        case T_FieldSelect: case T_RelabelType: case T_CoerceViaIO: case T_CoerceToDomain: case T_ConvertRowtypeExpr:
-        case T_ArrayExpr: case T_RowExpr: case T_MinMaxExpr: case T_NullTest: case T_BooleanTest:
-            break;
-            /* of these the first operand only: */
-        case T_BoolExpr:
-            return find_calls(linitial(((BoolExpr *) node)->args), calls);
-        case T_CoalesceExpr:
-            return find_calls(linitial(((CoalesceExpr *) node)->args), calls);
-        case T_CaseExpr:
-            find_calls((Node *) ((CaseExpr *) node)->arg, calls);
-            return find_calls((Node *) linitial_node(CaseWhen, ((CaseExpr *) node)->args)->expr, calls);
-        case T_SubscriptingRef:
-            return find_calls((Node *) ((SubscriptingRef *) node)->refexpr, calls);
-        case T_ArrayCoerceExpr:
-            return find_calls((Node *) ((ArrayCoerceExpr *) node)->arg, calls);
-        default:
-            return false;
-    }
-    return expression_tree_walker(node, find_calls, calls);
-}
-
-/* Is the text of this call classified by one of those, by the same model? */
-static bool
-shares_text(List *calls, void *call)
-{
-    ListCell   *lc;
-
-    foreach(lc, calls)
-        if (equal(lfirst_node(FuncExpr, lc)->args, ((FuncExpr *) call)->args))
-            return true;
-    return false;
-}
-
-/* Add to *calls those of the same texts, wherever they stand: they cost no forward pass more. */
-static bool
-find_same_texts(Node *node, void *calls)
-{
-    if (node == NULL || is_column(node))
-        return false;
-    if (!is_call(node) || !shares_text(*(List **) calls, node))
-        return expression_tree_walker(node, find_same_texts, calls);
-    *(List **) calls = list_append_unique(*(List **) calls, node);
-    return false;
-}
-
-/* ---- rows and columns ------------------------------------------------------------------------ */
-
-static Var *
-var_like(void *node, int varno, int column)
-{
-    return makeVar(varno, column, exprType(node), exprTypmod(node), exprCollation(node), 0);
-}
-
-/* A row with one column more. */
-static List *
-append_column(List *row, void *expr)
-{
-    return lappend(row, makeTargetEntry(expr, list_length(row) + 1, NULL, false));
-}
-
-/* The columns of a node below. */
-static List *
-columns_of(List *targetlist)
-{
-    List       *columns = copyObject(targetlist);
-    ListCell   *lc;
-
-    foreach(lc, columns)
-        lfirst_node(TargetEntry, lc)->expr =
-            (Expr *) var_like(lfirst_node(TargetEntry, lc)->expr, OUTER_VAR, foreach_current_index(lc) + 1);
-    return columns;
-}
-
-/* An expression over the columns of the node below, in that node's own terms. */
-static Node *
-in_terms_of(Node *node, void *below)
-{
-    if (node && IsA(node, Var) && ((Var *) node)->varno == OUTER_VAR)
-        return copyObject((Node *) list_nth_node(TargetEntry, ((Plan *) below)->targetlist, ((Var *) node)->varattno - 1)->expr);
-    return expression_tree_mutator(node, in_terms_of, below);
-}
-
-/* Calls that have become columns of the node below. */
-typedef struct Given
-{
-    List       *calls;
-    int         columns;        /* before them */
-} Given;
-
-static Node *
-with_given(Node *node, void *given)
-{
-    const Given *g = given;
-    int         call = node ? sst_batch_position(g->calls, node) : 0;
-
-    if (call)
-        return (Node *) var_like(node, OUTER_VAR, g->columns + call);
-    return expression_tree_mutator(node, with_given, given);
-}
-
-/* A row of the node below, with calls. */
-typedef struct Widening
-{
-    List       *calls;          /* FuncExprs, as they were */
-    List       *columns;        /* of the node below: expressions, as they were */
-    bool        fixed;          /* the columns stay as they are, and OUTER_VARs refer to them */
-} Widening;
-
-/* An expression in terms of the widened row. */
-static Node *
-widened(Node *node, void *widening)
-{
-    Widening   *w = widening;
-    int         call = node ? sst_batch_position(w->calls, node) : 0;
-
-    if (call)
-        return (Node *) var_like(node, INDEX_VAR, call);
-    if (!node || !is_column(node))
-        return expression_tree_mutator(node, widened, w);
-    if (w->fixed)
-        return (Node *) var_like(node, INDEX_VAR, list_length(w->calls) + ((Var *) node)->varattno);
-    w->columns = list_append_unique(w->columns, node);
-    return (Node *) var_like(node, INDEX_VAR, list_length(w->calls) + sst_batch_position(w->columns, node));
-}
 
 /* ---- SstBatch above a node ------------------------------------------------------------------- */
 
@@ -300,9 +92,9 @@ set_calls(CustomScan *batch, Widening *w)
     {
         FuncExpr   *call = copyObject(lfirst_node(FuncExpr, lc));
 
-        batch->custom_private = lappend(batch->custom_private, makeString(pstrdup(function_of(call)->symbol)));
-        call->args = (List *) widened((Node *) call->args, w);
-        batch->custom_scan_tlist = append_column(batch->custom_scan_tlist, call);
+        batch->custom_private = lappend(batch->custom_private, makeString(pstrdup(sst_batch_function_of(call)->symbol)));
+        call->args = (List *) sst_batch_widened((Node *) call->args, w);
+        batch->custom_scan_tlist = sst_batch_append_column(batch->custom_scan_tlist, call);
     }
 }
 
@@ -377,20 +169,20 @@ split(Rewrite *r, Plan *plan, int quals, List *calls)
     List       *columns = NIL;
     ListCell   *lc;
 
-    find_same_texts((Node *) qual, &w.calls);
-    find_same_texts((Node *) plan->targetlist, &w.calls);
-    like.qual = (List *) widened((Node *) qual, &w);
-    like.targetlist = (List *) widened((Node *) plan->targetlist, &w);
+    sst_batch_find_same_texts((Node *) qual, &w.calls);
+    sst_batch_find_same_texts((Node *) plan->targetlist, &w.calls);
+    like.qual = (List *) sst_batch_widened((Node *) qual, &w);
+    like.targetlist = (List *) sst_batch_widened((Node *) plan->targetlist, &w);
     set_calls(batch, &w);
     foreach(lc, w.columns)
-        columns = append_column(columns, lfirst(lc));
+        columns = sst_batch_append_column(columns, lfirst(lc));
     if (w.fixed)
         columns = plan->lefttree->targetlist;
     if (list_length(w.calls) + list_length(columns) > MaxTupleAttributeNumber ||
         !sst_batch_may_evaluate(&r->statement, w.columns))
         return NULL;
-    foreach(lc, columns_of(columns))
-        batch->custom_scan_tlist = append_column(batch->custom_scan_tlist, lfirst_node(TargetEntry, lc)->expr);
+    foreach(lc, sst_batch_columns_of(columns))
+        batch->custom_scan_tlist = sst_batch_append_column(batch->custom_scan_tlist, lfirst_node(TargetEntry, lc)->expr);
     if (w.fixed)
         return set_batch(r, batch, &like, plan->lefttree);
     plan->qual = list_truncate(plan->qual, quals);
@@ -429,7 +221,7 @@ batch_above(Rewrite *r, Plan *plan, int rows)
         return plan;
     foreach(lc, plan->qual)
     {
-        find_calls(lfirst(lc), &calls);
+        sst_batch_find_calls(lfirst(lc), &calls);
         if (calls != NIL)
             break;
         if (!sst_batch_may_evaluate(&r->statement, lfirst(lc)))
@@ -437,7 +229,7 @@ batch_above(Rewrite *r, Plan *plan, int rows)
         quals++;
     }
     if (calls == NIL)
-        find_calls((Node *) plan->targetlist, &calls);
+        sst_batch_find_calls((Node *) plan->targetlist, &calls);
     if (calls != NIL && sst_batch_may_read_input(&r->statement, plan, true) && !((rows & CURRENT_ROW) && has_many_scans(plan)))
         batch = split(r, plan, quals, calls);
     return batch ? batch_above(r, batch, rows) : plan;
@@ -452,7 +244,7 @@ make_projection(Rewrite *r, Plan *child)
 
     set_plan(r, plan, child, child);
     plan->qual = NIL;
-    plan->targetlist = columns_of(child->targetlist);
+    plan->targetlist = sst_batch_columns_of(child->targetlist);
     return plan;
 }
 
@@ -481,14 +273,14 @@ can_take(const Rewrite *r, Plan *plan, Node *call, bool all_rows, bool in_worker
 {
     List       *calls = NIL;
 
-    call = in_terms_of(call, plan);
+    call = sst_batch_in_terms_of(call, plan);
     if (list_length(plan->targetlist) > MaxTupleAttributeNumber / 2 || !sst_batch_may_classify(call, in_worker))
         return false;
     if (passes_rows_on(plan))
         return can_take(r, plan->lefttree, call, all_rows, in_worker || is_gather(plan));
-    find_calls((Node *) plan->qual, &calls);
-    find_calls((Node *) plan->targetlist, &calls);
-    if (!all_rows && !shares_text(calls, call))
+    sst_batch_find_calls((Node *) plan->qual, &calls);
+    sst_batch_find_calls((Node *) plan->targetlist, &calls);
+    if (!all_rows && !sst_batch_shares_text(calls, call))
         return false;
     return projects(plan) ? sst_batch_may_read_input(&r->statement, plan, true) : sst_batch_may_read(&r->statement, plan, true);
 }
@@ -506,16 +298,16 @@ take(Rewrite *r, Plan *plan, List *calls)
     plan->total_cost += cost.per_tuple * plan->plan_rows;
     if (IsA(plan, Sort))
         plan->startup_cost += cost.per_tuple * plan->plan_rows;
-    calls = (List *) in_terms_of((Node *) calls, plan);
+    calls = (List *) sst_batch_in_terms_of((Node *) calls, plan);
     if (passes_rows_on(plan))
     {
         Given       g = {calls, list_length(plan->lefttree->targetlist)};
 
         plan->lefttree = take(r, plan->lefttree, calls);
-        calls = (List *) with_given((Node *) calls, &g);
+        calls = (List *) sst_batch_with_given((Node *) calls, &g);
     }
     foreach(lc, calls)
-        plan->targetlist = append_column(plan->targetlist, lfirst(lc));
+        plan->targetlist = sst_batch_append_column(plan->targetlist, lfirst(lc));
     return plan;
 }
 
@@ -534,51 +326,22 @@ give_calls_away(Rewrite *r, Plan *plan, int rows)
 
     if (!passes_rows_on(child) && !projects(child))
         return;
-    find_calls((Node *) plan->targetlist, &calls);
-    find_same_texts((Node *) plan->targetlist, &calls);
+    sst_batch_find_calls((Node *) plan->targetlist, &calls);
+    sst_batch_find_same_texts((Node *) plan->targetlist, &calls);
     foreach(lc, calls)
         if (!contain_window_function(lfirst(lc)) && can_take(r, child, lfirst(lc), all_rows, is_gather(plan)))
             g.calls = lappend(g.calls, lfirst(lc));
     if (g.calls == NIL)
         return;
     plan->lefttree = take(r, child, g.calls);
-    plan->targetlist = (List *) with_given((Node *) plan->targetlist, &g);
-}
-
-/* The calls that an aggregate makes for each of its input rows. */
-static List *
-find_argument_calls(const Plan *agg)
-{
-    List       *aggregates = pull_var_clause((Node *) list_make2(agg->targetlist, agg->qual), PVC_INCLUDE_AGGREGATES);
-    List       *calls = NIL;
-    ListCell   *lc;
-
-    foreach(lc, aggregates)
-        if (IsA(lfirst(lc), Aggref))
-        {
-            Aggref     *aggregate = lfirst(lc);
-
-            find_calls(aggregate->aggfilter ? (Node *) aggregate->aggfilter : (Node *) aggregate->args, &calls);
-        }
-    foreach(lc, aggregates)
-        if (IsA(lfirst(lc), Aggref))
-            find_same_texts((Node *) list_make2(lfirst_node(Aggref, lc)->aggfilter, lfirst_node(Aggref, lc)->args), &calls);
-    return calls;
-}
-
-static Node *
-with_given_arguments(Node *node, void *given)
-{
-    if (node && IsA(node, Aggref))
-        return expression_tree_mutator(node, with_given, given);
-    return expression_tree_mutator(node, with_given_arguments, given);
+    plan->targetlist = (List *) sst_batch_with_given((Node *) plan->targetlist, &g);
 }
 
 /* Have what an aggregate's arguments call projected below it. */
 static void
 project_arguments(Rewrite *r, Plan *agg)
 {
-    Given       g = {find_argument_calls(agg), list_length(agg->lefttree->targetlist)};
+    Given       g = {sst_batch_find_argument_calls(agg), list_length(agg->lefttree->targetlist)};
     ListCell   *lc;
 
     if (g.calls == NIL || !sst_batch_may_read(&r->statement, agg->lefttree, true) ||
@@ -586,9 +349,9 @@ project_arguments(Rewrite *r, Plan *agg)
         return;
     agg->lefttree = make_projection(r, agg->lefttree);
     foreach(lc, g.calls)
-        agg->lefttree->targetlist = append_column(agg->lefttree->targetlist, lfirst(lc));
-    agg->targetlist = (List *) with_given_arguments((Node *) agg->targetlist, &g);
-    agg->qual = (List *) with_given_arguments((Node *) agg->qual, &g);
+        agg->lefttree->targetlist = sst_batch_append_column(agg->lefttree->targetlist, lfirst(lc));
+    agg->targetlist = (List *) sst_batch_with_given_arguments((Node *) agg->targetlist, &g);
+    agg->qual = (List *) sst_batch_with_given_arguments((Node *) agg->qual, &g);
 }
 
 /* ---- the plan -------------------------------------------------------------------------------- */
@@ -609,7 +372,7 @@ lower_limit(Rewrite *r, Limit *limit)
         return &limit->plan;
     like.targetlist = plan->targetlist;
     limit->plan.lefttree = plan->lefttree;
-    limit->plan.targetlist = columns_of(plan->lefttree->targetlist);
+    limit->plan.targetlist = sst_batch_columns_of(plan->lefttree->targetlist);
     lower_cost(&limit->plan, batch->custom_scan_tlist, NIL);
     return set_batch(r, batch, &like, lower_limit(r, limit));
 }
@@ -681,7 +444,7 @@ rewrite(Rewrite *r, Plan *plan, int rows)
         give_calls_away(r, plan, rows);
     rewrite_inputs(r, plan, rows_below(plan, rows));
     /* a projection of ours that has given all its calls away */
-    if (IsA(plan, Result) && plan->plan_node_id < 0 && !contains_call((Node *) plan->targetlist, NULL))
+    if (IsA(plan, Result) && plan->plan_node_id < 0 && !sst_batch_contains_call((Node *) plan->targetlist, NULL))
         return plan->lefttree;
     return IsA(plan, Limit) ? lower_limit(r, (Limit *) plan) : batch_above(r, plan, rows);
 }
