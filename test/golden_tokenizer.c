@@ -184,13 +184,80 @@ check_count(const char *text, size_t len, uint64_t want)
     return got == want;
 }
 
+/* Taken in slices of this many bytes more each. */
+static bool
+check_slices(const char *text, size_t len, size_t size, tokens all)
+{
+    tokens      got = {.ids = allocate((all.n + SST_MAX_WORD + size) * sizeof(int32_t)), .n = 1};
+    sst_word    word = {0};
+    bool        ok;
+
+    for (size_t read = 0, end = 0, count; end < len; got.n += count)
+    {
+        char       *slice;
+
+        end = len - end < size ? len : end + size;
+        slice = memcpy(allocate(end - read), text + read, end - read);
+        read += sst_tokenize_slice(vocab, &word, slice, end - read, end == len, got.ids + got.n, &count, NULL);
+        free(slice);
+    }
+    got.ids[0] = vocab->cls;
+    got.ids[got.n++] = vocab->sep;
+    ok = is_equal(all, got) || fail("ids in slices", text, len, all, got);
+    free(got.ids);
+    return ok;
+}
+
+/* Is this all that text[from..to) gives? */
+static bool
+check_part(const char *what, const char *text, size_t from, size_t to, const int32_t *ids, size_t n)
+{
+    tokens      want = {.ids = allocate((n + 2) * sizeof(int32_t)), .n = n + 2};
+    bool        ok;
+
+    want.ids[0] = vocab->cls;
+    memcpy(want.ids + 1, ids, n * sizeof(int32_t));
+    want.ids[n + 1] = vocab->sep;
+    ok = check_tokens(what, text + from, to - from, false, n + 10, want);
+    free(want.ids);
+    return ok;
+}
+
+/* The bytes of each word give its pieces, and what is between words gives none. */
+static bool
+check_spans(const char *text, size_t len, tokens all)
+{
+    tokens      got = {.ids = allocate(all.n * sizeof(int32_t))};
+    sst_span   *spans = allocate(all.n * sizeof(sst_span));
+    size_t      at = 0;
+    bool        ok;
+
+    got.n = sst_tokenize_spans(vocab, text, len, false, got.ids, spans, all.n, &got.truncated, NULL);
+    ok = is_equal(all, got) || fail("ids with spans", text, len, all, got);
+    for (size_t i = 1, next; ok && i < all.n - 1; at = spans[i].to, i = next)
+    {
+        for (next = i + 1; next < all.n - 1 && spans[next].from == spans[i].from && spans[next].to == spans[i].to;)
+            next++;
+        ok = at <= spans[i].from && spans[i].from < spans[i].to && spans[i].to <= len
+            && check_part("ids between words", text, at, spans[i].from, all.ids, 0)
+            && check_part("ids of a word", text, spans[i].from, spans[i].to, all.ids + i, next - i);
+    }
+    ok = ok && check_part("ids behind all words", text, at, len, all.ids, 0);
+    free(got.ids);
+    free(spans);
+    return ok;
+}
+
 static bool
 check_text(const char *text, size_t len, tokens all)
 {
     static const size_t limits[] = {2, 3, 4, 5, POSITIONS};
     bool        ok = check_tokens("ids", text, len, false, all.n, all)
         && check_tokens("ids with room to spare", text, len, false, all.n + 10, all)
-        && check_count(text, len, all.n);
+        && check_count(text, len, all.n)
+        && check_spans(text, len, all)
+        && check_slices(text, len, 1, all)
+        && check_slices(text, len, 50, all);
 
     for (size_t i = 0; ok && i < sizeof(limits) / sizeof(limits[0]); i++)
         ok = check_truncated(text, len, limits[i], all);

@@ -258,6 +258,37 @@ extern uint64_t sst_hash64(const void *data, size_t size);
 extern size_t sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
                            int32_t *ids, size_t max, bool *truncated, const sst_tick *tick);
 
+/* Bytes from..to - 1 of a text. */
+typedef struct sst_span
+{
+    size_t      from,
+                to;
+} sst_span;
+
+/*
+ * The same, with the word that each id is a piece of: spans[i], for 0 <= i < the ids returned, from its first to its last
+ * character that is kept, and the marks on that. Words end where BERT splits: at spaces, around punctuation, CJK characters and
+ * special tokens. A [CLS] or [SEP] that is not in the text has an empty span. spans has room for max, or is NULL.
+ */
+extern size_t sst_tokenize_spans(const sst_vocab *vocab, const char *text, size_t len, bool partial,
+                                 int32_t *ids, sst_span *spans, size_t max, bool *truncated, const sst_tick *tick);
+
+/* The word in which a slice of a text ends; of zeros at the text's beginning. */
+typedef struct sst_word
+{
+    size_t      chars;
+    size_t      bytes;
+    unsigned char text[SST_MAX_PIECE];
+} sst_word;
+
+/*
+ * A text of any length, slice by slice: the ids of all pieces of words that end in this slice, without specials, *count of
+ * them; ids has room for len + SST_MAX_WORD. last says that the text ends here. Returns how many bytes have been read, all but
+ * some five; the others come first in the next slice.
+ */
+extern size_t sst_tokenize_slice(const sst_vocab *vocab, sst_word *word, const char *slice, size_t len, bool last,
+                                 int32_t *ids, size_t *count, const sst_tick *tick);
+
 /* The number of ids of text[0..len) without truncation, [CLS] and [SEP] included. */
 extern uint64_t sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_tick *tick);
 

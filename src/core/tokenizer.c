@@ -31,8 +31,13 @@ typedef struct scan
     size_t      work;           /* since the last tick */
     const unsigned char *at;    /* what has not been read */
     const unsigned char *end;
+    const unsigned char *stop;  /* where no more characters begin that are to be read now */
     bool        partial;        /* there is more text after end */
     bool        stuck;          /* what is left may begin a special token */
+    const unsigned char *text;  /* what spans are counted from */
+    sst_span   *spans;          /* [limit] of the words of ids, or NULL */
+    sst_span    span;           /* of the current word */
+    size_t      from;           /* where the current character begins */
     int32_t    *ids;            /* [limit], or NULL to count only */
     uint64_t    limit;          /* pieces wanted */
     uint64_t    count;          /* pieces found, those beyond limit too */
@@ -78,7 +83,11 @@ static void
 put_piece(scan *s, int32_t id)
 {
     if (s->ids && s->count < s->limit)
+    {
         s->ids[s->count] = id;
+        if (s->spans)
+            s->spans[s->count] = s->span;
+    }
     s->count++;
 }
 
@@ -215,14 +224,24 @@ is_cjk(int32_t c)
         || (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
+/* The character that has just been read belongs to the current word, if only as a mark. */
+static inline void
+extend_span(scan *s)
+{
+    if (s->chars == 0)
+        s->span.from = s->from;
+    s->span.to = (size_t) (s->at - s->text);
+}
+
 /* A character after decomposition. */
 static void
 add_char(scan *s, traits t)
 {
-    if (t.kind == CHAR_MARK)
-        return;
     if (t.kind == CHAR_PUNCT)
         end_word(s);
+    extend_span(s);
+    if (t.kind == CHAR_MARK)
+        return;
     if (s->chars < SST_MAX_WORD)
         s->bytes += (size_t) utf8proc_encode_char(t.lower, s->word + PREFIX + s->bytes);
     s->chars++;
@@ -272,9 +291,12 @@ read_wide(scan *s)
 static void
 read_letters(scan *s, const unsigned char *stop)
 {
+    if (s->chars == 0)
+        s->span.from = s->from;
     for (; s->at < stop && ascii[*s->at] > BRACKET; s->at++)
         if (s->chars++ < SST_MAX_WORD)
             s->word[PREFIX + s->bytes++] = ascii[*s->at];
+    s->span.to = (size_t) (s->at - s->text);
 }
 
 /* The special tokens are found in the raw text, before anything else and also inside words. */
@@ -297,8 +319,9 @@ read_bracket(scan *s)
         if ((size_t) (s->end - s->at) < len || memcmp(s->at, special[i].text, len) != 0)
             continue;
         end_word(s);
-        put_piece(s, special[i].id);
         s->at += len;
+        extend_span(s);
+        put_piece(s, special[i].id);
         return;
     }
     s->stuck = s->partial && s->end - s->at < SPECIAL_MAX;
@@ -319,6 +342,7 @@ read_block(scan *s, const unsigned char *stop)
 {
     while (s->at < stop && !s->stuck && !is_over(s))
     {
+        s->from = (size_t) (s->at - s->text);
         switch (ascii[*s->at])
         {
             case GONE:
@@ -346,11 +370,11 @@ read_block(scan *s, const unsigned char *stop)
 static void
 read_text(scan *s)
 {
-    while (s->at < s->end && !s->stuck && !is_over(s))
+    while (s->at < s->stop && !s->stuck && !is_over(s))
     {
         const unsigned char *from = s->at;
 
-        read_block(s, s->end - s->at < WORK ? s->end : s->at + WORK);
+        read_block(s, s->stop - s->at < WORK ? s->stop : s->at + WORK);
         count_work(s, (size_t) (s->at - from));
     }
     if (!s->partial && !is_over(s))
@@ -359,15 +383,26 @@ read_text(scan *s)
 
 /* ---- the interface --------------------------------------------------------------------------- */
 
-size_t
-sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
-             int32_t *ids, size_t max, bool *truncated, const sst_tick *tick)
+/* A scan of all of text[0..len). */
+static scan
+scan_of(const sst_vocab *vocab, const char *text, size_t len, bool partial, const sst_tick *tick)
 {
     const unsigned char *bytes = (const unsigned char *) text;
-    scan        s = {.vocab = vocab, .tick = tick, .at = bytes, .end = bytes + len, .partial = partial,
-        .ids = ids + 1, .limit = max - 2};
+
+    return (scan) {.vocab = vocab, .tick = tick, .text = bytes, .at = bytes, .end = bytes + len, .stop = bytes + len,
+        .partial = partial, .limit = UINT64_MAX};
+}
+
+size_t
+sst_tokenize_spans(const sst_vocab *vocab, const char *text, size_t len, bool partial,
+                   int32_t *ids, sst_span *spans, size_t max, bool *truncated, const sst_tick *tick)
+{
+    scan        s = scan_of(vocab, text, len, partial, tick);
     size_t      n;
 
+    s.ids = ids + 1;
+    s.spans = spans ? spans + 1 : NULL;
+    s.limit = max - 2;
     read_text(&s);
     *truncated = is_over(&s);
     if (partial && !*truncated)
@@ -376,17 +411,46 @@ sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
     n = s.count < s.limit ? (size_t) s.count : max - 2;
     ids[0] = vocab->cls;
     ids[n + 1] = vocab->sep;
+    if (spans)
+        spans[0] = spans[n + 1] = (sst_span) {0, 0};
     return n + 2;
+}
+
+size_t
+sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
+             int32_t *ids, size_t max, bool *truncated, const sst_tick *tick)
+{
+    return sst_tokenize_spans(vocab, text, len, partial, ids, NULL, max, truncated, tick);
 }
 
 uint64_t
 sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_tick *tick)
 {
-    const unsigned char *bytes = (const unsigned char *) text;
-    scan        s = {.vocab = vocab, .tick = tick, .at = bytes, .end = bytes + len, .limit = UINT64_MAX};
+    scan        s = scan_of(vocab, text, len, false, tick);
 
     read_text(&s);
     return s.count + 2;
+}
+
+/* A character that begins before the last SPECIAL_MAX - 1 bytes of a slice, be it a special token, is there as a whole. */
+size_t
+sst_tokenize_slice(const sst_vocab *vocab, sst_word *word, const char *slice, size_t len, bool last,
+                   int32_t *ids, size_t *count, const sst_tick *tick)
+{
+    scan        s = scan_of(vocab, slice, len, !last, tick);
+
+    if (!last)
+        s.stop -= len < SPECIAL_MAX ? len : SPECIAL_MAX - 1;
+    s.ids = ids;
+    s.chars = word->chars;
+    s.bytes = word->bytes;
+    memcpy(s.word, word->text, sizeof(s.word));
+    read_text(&s);
+    word->chars = s.chars;
+    word->bytes = s.bytes;
+    memcpy(word->text, s.word, sizeof(s.word));
+    *count = (size_t) s.count;
+    return (size_t) (s.at - (const unsigned char *) slice);
 }
 
 const char *
