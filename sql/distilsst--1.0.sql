@@ -138,3 +138,41 @@ AS 'MODULE_PATHNAME', 'sst2_selftest' LANGUAGE C STABLE STRICT PARALLEL SAFE COS
 COMMENT ON FUNCTION sst2_selftest() IS
 'checks the model''s file and this machine''s answers: '
 'the vectors packed with the model bit for bit and, for the official model, published outputs within 1e-5';
+
+-- labels that may be withheld, long texts, and why; a model that is NULL or not given means the server's
+
+CREATE FUNCTION sst2_label(text, confidence real) RETURNS text
+AS 'MODULE_PATHNAME', 'sst2_label_confident' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION sst2_label(text, real) IS
+'label of a text if its probability is at least this confidence, 0 to 1, else NEUTRAL';
+
+CREATE FUNCTION sst2_label(text, confidence real, model text) RETURNS text
+AS 'MODULE_PATHNAME', 'sst2_label_confident' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
+COMMENT ON FUNCTION sst2_label(text, real, text) IS
+'label of a text by the model of this name if its probability is at least this confidence, 0 to 1, else NEUTRAL';
+
+CREATE FUNCTION sst2_document(text, method text DEFAULT 'windows', model text DEFAULT NULL, OUT label text, OUT score real,
+    OUT tokens int, OUT windows int, OUT lowest real, OUT highest real)
+AS 'MODULE_PATHNAME', 'sst2_document' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 300000;
+COMMENT ON FUNCTION sst2_document(text, text, text) IS
+'label of a text of any length, that label''s probability, the word pieces read and two, the windows, and the label''s '
+'lowest and highest probability in one: by overlapping "windows", or by "head" or "head+tail" alone; error if the method is '
+'another';
+
+CREATE FUNCTION sst2_explain(text, unit text DEFAULT 'word', model text DEFAULT NULL, OUT part text, OUT start int, OUT length int,
+    OUT weight real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'sst2_explain' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 3000000 ROWS 30;
+COMMENT ON FUNCTION sst2_explain(text, text, text) IS
+'what moved the score: the words or sentences ("word", "sentence") that the model reads, as substr(text, start, length), '
+'and by how much the margin logit(1) - logit(0) is smaller with each masked; error if there are over 512, or the model has '
+'not two labels';
+
+-- this session
+
+CREATE FUNCTION sst2_stats(OUT texts bigint, OUT memo_hits bigint, OUT truncated bigint, OUT tokens bigint, OUT batches bigint,
+    OUT milliseconds double precision, OUT rows_per_second double precision)
+AS 'MODULE_PATHNAME', 'sst2_stats' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION sst2_stats() IS
+'what this session has classified: texts, those of them answered without a pass of their own and those truncated, tokens '
+'and batches through the model, milliseconds there, and texts a second of these';

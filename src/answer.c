@@ -10,9 +10,10 @@
 
 #include "answer.h"
 
-/* The label with the highest logit; the first of equals. */
-static uint32_t
-best_label(const SstAnswer *answer)
+#define NEUTRAL "NEUTRAL"
+
+uint32_t
+sst_answer_best(const SstAnswer *answer)
 {
     uint32_t    best = 0;
 
@@ -25,11 +26,11 @@ best_label(const SstAnswer *answer)
 Datum
 sst_answer_label(const SstAnswer *answer)
 {
-    return sst_text_from_utf8(sst_model_label(answer->model, best_label(answer)));
+    return sst_text_from_utf8(sst_model_label(answer->model, sst_answer_best(answer)));
 }
 
-static float
-probability(const SstAnswer *answer, uint32_t label)
+float
+sst_answer_probability(const SstAnswer *answer, uint32_t label)
 {
     uint32_t    labels = answer->model->shape.labels;
     float      *probabilities = palloc(labels * sizeof(float));
@@ -41,11 +42,25 @@ probability(const SstAnswer *answer, uint32_t label)
     return result;
 }
 
+bool
+sst_answer_is_confidence(float4 confidence)
+{
+    return confidence >= 0 && confidence <= 1;
+}
+
+Datum
+sst_answer_confident_label(const SstAnswer *answer)
+{
+    if (sst_answer_probability(answer, sst_answer_best(answer)) >= answer->confidence)
+        return sst_answer_label(answer);
+    return sst_text_from_utf8(NEUTRAL);
+}
+
 /* The probability of label 1, which is POSITIVE in a sentiment model. */
 Datum
 sst_answer_score(const SstAnswer *answer)
 {
-    return Float4GetDatum(probability(answer, 1));
+    return Float4GetDatum(sst_answer_probability(answer, 1));
 }
 
 Datum
@@ -66,7 +81,7 @@ sst_answer_row(const SstAnswer *answer)
     bool        nulls[4] = {false};
 
     values[0] = sst_answer_label(answer);
-    values[1] = Float4GetDatum(probability(answer, best_label(answer)));
+    values[1] = Float4GetDatum(sst_answer_probability(answer, sst_answer_best(answer)));
     values[2] = Int32GetDatum(answer->reading.tokens);
     values[3] = BoolGetDatum(answer->reading.truncated);
     return HeapTupleGetDatum(heap_form_tuple(answer->row, values, nulls));

@@ -14,12 +14,22 @@ typedef struct SstAnswer
     const sst_model *model;
     const float *logits;        /* [C] */
     SstReading  reading;
+    float4      confidence;     /* for sst_answer_confident_label only */
     TupleDesc   row;            /* of sst2_classify, blessed; for sst_answer_row only */
 } SstAnswer;
+
+/* The label with the highest logit; the first of equals. */
+extern uint32_t sst_answer_best(const SstAnswer *answer);
+
+extern float sst_answer_probability(const SstAnswer *answer, uint32_t label);
+
+/* Can a label be asked for with this confidence? 0 to 1; NaN is none. */
+extern bool sst_answer_is_confidence(float4 confidence);
 
 typedef Datum (*SstAnswerDatum) (const SstAnswer *answer);
 
 extern Datum sst_answer_label(const SstAnswer *answer);     /* text */
+extern Datum sst_answer_confident_label(const SstAnswer *answer);   /* text: NEUTRAL if less probable than the confidence */
 extern Datum sst_answer_score(const SstAnswer *answer);     /* real: the probability of label 1 */
 extern Datum sst_answer_logits(const SstAnswer *answer);    /* real[] */
 extern Datum sst_answer_row(const SstAnswer *answer);       /* (label, score, tokens, truncated) */

@@ -216,6 +216,7 @@ add_ids(Classifier *c, size_t count, float *logits)
     sst_classifier_usage.texts++;
     if (known)
     {
+        sst_classifier_usage.memo_hits++;
         memcpy(logits, known, c->model->shape.labels * sizeof(float));
         return;
     }
@@ -226,6 +227,8 @@ add_ids(Classifier *c, size_t count, float *logits)
         c->start[text + 1] = c->start[text] + count;
         c->texts++;
     }
+    else
+        sst_classifier_usage.memo_hits++;
     c->request[c->requests++] = (Request) {text, logits};
     if (c->requests == QUEUE_TEXTS || c->start[c->texts] >= SST_QUEUE_TOKENS)
         sst_classifier_flush(c);
@@ -314,6 +317,7 @@ sst_classifier_add_usage(ClassifierUsage *sum, const ClassifierUsage *after, con
 {
     sum->texts += after->texts - before->texts;
     sum->distinct += after->distinct - before->distinct;
+    sum->memo_hits += after->memo_hits - before->memo_hits;
     sum->truncated += after->truncated - before->truncated;
     sum->batches += after->batches - before->batches;
     sum->tokens += after->tokens - before->tokens;

@@ -12,11 +12,12 @@
 
 typedef struct Classifier Classifier;
 
-/* What this session has classified so far, by all its models. */
+/* What this session has classified so far, by all its models; SstBatch adds what its workers have. */
 typedef struct ClassifierUsage
 {
     int64       texts;          /* asked for */
     int64       distinct;       /* of them, through the model: neither in the memo nor in the queue already */
+    int64       memo_hits;      /* of texts, answered by the memo or with an equal one in the queue */
     int64       truncated;      /* of texts */
     int64       batches;        /* forward passes */
     int64       tokens;         /* through the model */

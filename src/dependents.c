@@ -122,7 +122,9 @@ model_of(FuncExpr *call, int argument)
             model = IsA(arg, NamedArgExpr) ? (Node *) ((NamedArgExpr *) arg)->arg : arg;
     }
     model = model ? eval_const_expressions(NULL, model) : NULL;
-    if (!model || !IsA(model, Const) || ((Const *) model)->constisnull)
+    if (!model || (IsA(model, Const) && ((Const *) model)->constisnull))
+        return NULL;
+    if (!IsA(model, Const))
         return COMPUTED;
     return TextDatumGetCString(((Const *) model)->constvalue);
 }

@@ -25,11 +25,11 @@ model_argument(FunctionCallInfo fcinfo, int n)
 
 /* ---- one text -------------------------------------------------------------------------------- */
 
-/* The call (text [, model]). */
+/* A call whose first argument is the text, and whose argument n, if it has one, the model. */
 static SstAnswer
-classify_text(FunctionCallInfo fcinfo)
+classify_text(FunctionCallInfo fcinfo, int n)
 {
-    Classifier *c = sst_classifier_for(model_argument(fcinfo, 1));
+    Classifier *c = sst_classifier_for(model_argument(fcinfo, n));
     SstAnswer   answer = {.model = sst_classifier_model(c)};
     float      *logits = palloc(answer.model->shape.labels * sizeof(float));
 
@@ -43,16 +43,33 @@ PG_FUNCTION_INFO_V1(sst2_label);
 Datum
 sst2_label(PG_FUNCTION_ARGS)
 {
-    const SstAnswer answer = classify_text(fcinfo);
+    const SstAnswer answer = classify_text(fcinfo, 1);
 
     PG_RETURN_DATUM(sst_answer_label(&answer));
+}
+
+/* The call (text, confidence [, model]). */
+PG_FUNCTION_INFO_V1(sst2_label_confident);
+Datum
+sst2_label_confident(PG_FUNCTION_ARGS)
+{
+    const float4 confidence = PG_GETARG_FLOAT4(1);
+    SstAnswer   answer;
+
+    if (!sst_answer_is_confidence(confidence))
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                 errmsg("confidence must be between 0 and 1")));
+    answer = classify_text(fcinfo, 2);
+    answer.confidence = confidence;
+    PG_RETURN_DATUM(sst_answer_confident_label(&answer));
 }
 
 PG_FUNCTION_INFO_V1(sst2_score);
 Datum
 sst2_score(PG_FUNCTION_ARGS)
 {
-    const SstAnswer answer = classify_text(fcinfo);
+    const SstAnswer answer = classify_text(fcinfo, 1);
 
     PG_RETURN_DATUM(sst_answer_score(&answer));
 }
@@ -61,7 +78,7 @@ PG_FUNCTION_INFO_V1(sst2_logits);
 Datum
 sst2_logits(PG_FUNCTION_ARGS)
 {
-    const SstAnswer answer = classify_text(fcinfo);
+    const SstAnswer answer = classify_text(fcinfo, 1);
 
     PG_RETURN_DATUM(sst_answer_logits(&answer));
 }
@@ -70,7 +87,7 @@ PG_FUNCTION_INFO_V1(sst2_classify);
 Datum
 sst2_classify(PG_FUNCTION_ARGS)
 {
-    SstAnswer   answer = classify_text(fcinfo);
+    SstAnswer   answer = classify_text(fcinfo, 1);
 
     if (get_call_result_type(fcinfo, NULL, &answer.row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");

@@ -20,6 +20,8 @@
 
 #define FIRST_SLICE 8192        /* bytes of a text that are looked at first: enough for 512 tokens of prose */
 
+#define NEXT_SLICE 32768        /* bytes that are taken at once of a text that is read to its end */
+
 #define CONVERTED_AT_ONCE 65536 /* bytes: a conversion takes four times as much memory */
 
 /* For a character that the other encoding lacks. */
@@ -143,46 +145,183 @@ sst_text_from_utf8(const char *utf8)
     return PointerGetDatum(cstring_to_text_with_len(text, (int) len));
 }
 
-/*
- * Tokenize the first size bytes of a text that has total bytes. Returns 0 where more of it must be seen. Only the slice
- * is read from TOAST and converted.
- */
-static size_t
-tokenize_slice(const sst_model *model, Datum text, size_t size, size_t total, int32_t *ids, bool *truncated)
+/* Bytes of a text from one character to another, in the server's encoding and in UTF-8. */
+typedef struct Slice
+{
+    const char *bytes;
+    size_t      len;
+    const char *utf8;
+    size_t      utf8_len;
+    struct varlena *copy;       /* holds bytes, or NULL */
+} Slice;
+
+/* size bytes of a text of total bytes, from one that begins a character. Only these are read from TOAST, and converted. */
+static Slice
+take_slice(Datum text, size_t from, size_t size, size_t total)
 {
     struct varlena *value = (struct varlena *) DatumGetPointer(text);
-    struct varlena *slice = value;
-    bool        partial = size < total;
-    const char *bytes,
-               *utf8;
-    size_t      len;
-    size_t      count;
+    const bool  last = from + size == total;
+    Slice       s = {.bytes = VARDATA_ANY(value) + from};
 
     if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value))
-        slice = partial ? detoast_attr_slice(value, 0, (int32) size) : detoast_attr(value);
-    bytes = VARDATA_ANY(slice);
-    len = partial ? (size_t) pg_mbcliplen(bytes, (int) size, (int) size) : size;
-    utf8 = convert(bytes, &len, GetDatabaseEncoding(), PG_UTF8);
-    count = sst_tokenize(&model->vocab, utf8, len, partial, ids, model->shape.positions, truncated, &sst_interrupts);
-    if (utf8 != bytes)
-        pfree((void *) utf8);
-    if (slice != value)
-        pfree(slice);
-    return count;
+    {
+        s.copy = size < total ? detoast_attr_slice(value, (int32) from, (int32) size) : detoast_attr(value);
+        s.bytes = VARDATA_ANY(s.copy);
+    }
+    s.len = last ? size : (size_t) pg_mbcliplen(s.bytes, (int) size, (int) size);
+    if (s.len == 0)             /* no character of this encoding */
+        s.len = size;
+    s.utf8_len = s.len;
+    s.utf8 = convert(s.bytes, &s.utf8_len, GetDatabaseEncoding(), PG_UTF8);
+    return s;
+}
+
+static void
+free_slice(Slice *s)
+{
+    if (s->utf8 != s->bytes)
+        pfree((void *) s->utf8);
+    if (s->copy)
+        pfree(s->copy);
+}
+
+/* The beginning of a text, as much of it as must be seen for the ids and spans (or NULL) of what the model reads. */
+static Slice
+tokenize_beginning(const sst_model *model, Datum text, int32_t *ids, sst_span *spans, SstReading *reading)
+{
+    const size_t total = toast_raw_datum_size(text) - VARHDRSZ;
+    size_t      size = Min(total, FIRST_SLICE);
+
+    for (;;)
+    {
+        Slice       s = take_slice(text, 0, size, total);
+
+        reading->tokens = (int) sst_tokenize_spans(&model->vocab, s.utf8, s.utf8_len, size < total, ids, spans,
+                                                   model->shape.positions, &reading->truncated, &sst_interrupts);
+        if (reading->tokens > 0)
+            return s;
+        free_slice(&s);
+        size = size < total / 16 ? size * 16 : total;
+    }
 }
 
 SstReading
 sst_text_tokenize(const sst_model *model, Datum text, int32_t *ids)
 {
-    size_t      total = toast_raw_datum_size(text) - VARHDRSZ;
     SstReading  reading;
-    size_t      size = Min(total, FIRST_SLICE);
+    Slice       s = tokenize_beginning(model, text, ids, NULL, &reading);
 
-    for (;;)
+    free_slice(&s);
+    return reading;
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+SstWords
+sst_text_words(const sst_model *model, Datum text)
+{
+    SstWords    w = {.ids = palloc(model->shape.positions * sizeof(int32_t)),
+        .spans = palloc(model->shape.positions * sizeof(sst_span))};
+    Slice       s = tokenize_beginning(model, text, w.ids, w.spans, &w.reading);
+
+    w.utf8 = s.utf8;
+    w.place.bytes = s.bytes;
+    w.place.end = s.bytes + s.len;
+    return w;
+}
+
+/* How many bytes a character of the server's encoding, of len bytes, has in UTF-8. */
+static size_t
+utf8_length(const char *character, int len)
+{
+    size_t      utf8_len = len;
+    const char *utf8 = convert(character, &utf8_len, GetDatabaseEncoding(), PG_UTF8);
+
+    if (utf8 != character)
+        pfree((void *) utf8);
+    return utf8_len;
+}
+
+void
+sst_text_move(SstPlace *place, size_t utf8)
+{
+    while (place->utf8 < utf8 && place->bytes < place->end)
     {
-        reading.tokens = (int) tokenize_slice(model, text, size, total, ids, &reading.truncated);
-        if (reading.tokens > 0)
-            return reading;
-        size = size < total / 16 ? size * 16 : total;
+        const int   len = Min(pg_encoding_mblen(GetDatabaseEncoding(), place->bytes), place->end - place->bytes);
+
+        CHECK_FOR_INTERRUPTS();
+        place->utf8 += utf8_length(place->bytes, len);
+        place->bytes += len;
+        place->characters++;
     }
+}
+
+/* ---- all pieces ------------------------------------------------------------------------------ */
+
+struct SstPieces
+{
+    const sst_vocab *vocab;
+    Datum       text;           /* not compressed */
+    size_t      total;          /* its bytes */
+    size_t      at;             /* of them, taken */
+    StringInfoData slice;       /* UTF-8 that has been taken and not been read */
+    sst_word    word;
+    int32_t    *ids;            /* [slice.maxlen + SST_MAX_WORD] */
+    MemoryContext context;      /* of all this */
+};
+
+/* A compressed value cannot be read from its middle. */
+static bool
+has_slices(struct varlena *value)
+{
+    struct varatt_external external;
+
+    if (!VARATT_IS_EXTERNAL_ONDISK(value))
+        return false;
+    VARATT_EXTERNAL_GET_POINTER(external, value);
+    return !VARATT_EXTERNAL_IS_COMPRESSED(external);
+}
+
+SstPieces *
+sst_pieces_begin(const sst_model *model, Datum text)
+{
+    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "distilsst pieces", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext old = MemoryContextSwitchTo(context);
+    SstPieces  *p = palloc0(sizeof(SstPieces));
+    struct varlena *value = (struct varlena *) DatumGetPointer(text);
+
+    p->vocab = &model->vocab;
+    p->context = context;
+    p->text = has_slices(value) ? text : PointerGetDatum(PG_DETOAST_DATUM_PACKED(text));
+    p->total = toast_raw_datum_size(text) - VARHDRSZ;
+    initStringInfo(&p->slice);
+    MemoryContextSwitchTo(old);
+    return p;
+}
+
+const int32_t *
+sst_pieces_next(SstPieces *p, size_t *count)
+{
+    Slice       s;
+    size_t      read;
+
+    if (p->at == p->total)
+        return NULL;
+    s = take_slice(p->text, p->at, Min(p->total - p->at, NEXT_SLICE), p->total);
+    p->at += s.len;
+    appendBinaryStringInfo(&p->slice, s.utf8, (int) s.utf8_len);
+    free_slice(&s);
+    if (p->ids)
+        pfree(p->ids);
+    p->ids = MemoryContextAlloc(p->context, (p->slice.len + SST_MAX_WORD) * sizeof(int32_t));
+    read = sst_tokenize_slice(p->vocab, &p->word, p->slice.data, p->slice.len, p->at == p->total, p->ids, count, &sst_interrupts);
+    p->slice.len -= (int) read;
+    memmove(p->slice.data, p->slice.data + read, p->slice.len);
+    return p->ids;
+}
+
+void
+sst_pieces_end(SstPieces *p)
+{
+    MemoryContextDelete(p->context);
 }

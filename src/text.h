@@ -16,6 +16,41 @@ typedef struct SstReading
 /* The token ids of a text as the model reads it: ids has room for the model's positions. */
 extern SstReading sst_text_tokenize(const sst_model *model, Datum text, int32_t *ids);
 
+/* Where a text has been walked to. */
+typedef struct SstPlace
+{
+    const char *bytes;          /* in the server's encoding */
+    const char *end;
+    size_t      utf8;           /* bytes before it, in UTF-8 */
+    int         characters;     /* before it */
+} SstPlace;
+
+/* The beginning of a text that the model reads; palloc'd. */
+typedef struct SstWords
+{
+    SstReading  reading;
+    int32_t    *ids;            /* [tokens] */
+    sst_span   *spans;          /* [tokens] of utf8: see sst_tokenize_spans */
+    const char *utf8;
+    SstPlace    place;          /* the text's beginning */
+} SstWords;
+
+extern SstWords sst_text_words(const sst_model *model, Datum text);
+
+/* Walk on to the character that begins at this byte of the UTF-8, or holds the byte before it. */
+extern void sst_text_move(SstPlace *place, size_t utf8);
+
+/*
+ * All pieces of a text, part by part, without specials; in memory that does not grow with the text, but for one that is stored
+ * compressed. sst_pieces_next gives the next *count, of which there may be none, and NULL at the end; they are good until
+ * it is called again.
+ */
+typedef struct SstPieces SstPieces;
+
+extern SstPieces *sst_pieces_begin(const sst_model *model, Datum text);
+extern const int32_t *sst_pieces_next(SstPieces *p, size_t *count);
+extern void sst_pieces_end(SstPieces *p);
+
 /* The bytes of a whole text in UTF-8, or as they are in SQL_ASCII; palloc'd or part of the text. */
 extern const char *sst_text_to_utf8(Datum text, size_t *len);
 

@@ -17,7 +17,7 @@
 #include "../answer.h"
 #include "../classifier.h"
 
-/* A function whose calls are batched, of (text) or (text, model text). */
+/* A function whose calls are batched, of (text) or (text, model text), and with a confidence real behind the text. */
 typedef struct BatchFunction
 {
     const char *symbol;         /* in the library */
@@ -42,6 +42,12 @@ extern const CustomScanMethods sst_batch_methods;
 
 /* The function of this symbol, or NULL. */
 extern const BatchFunction *sst_batch_function(const char *symbol);
+
+/* The arguments of a call that say what is classified: (text) or (text, model). */
+extern List *sst_batch_text(const FuncExpr *call);
+
+/* The confidence that a call asks for; NULL: none. */
+extern Node *sst_batch_confidence(const FuncExpr *call);
 
 /* The position of an expression in a list, from 1; 0 if it is like none there. */
 extern int  sst_batch_position(List *list, void *expression);

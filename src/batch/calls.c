@@ -1,7 +1,8 @@
 /*
  * calls.c - the calls in expressions, and what stands in their place.
  *
- * A call is one of our functions, as declared by us, of (text) or (text, model text).
+ * A call is one of our functions, as declared by us, of (text) or (text, model text). For a label that is to be sure, a confidence
+ * real stands behind the text.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 /* What plans name. */
 static const BatchFunction functions[] = {
     {"sst2_label", TEXTOID, sst_answer_label},
+    {"sst2_label_confident", TEXTOID, sst_answer_confident_label},
     {"sst2_score", FLOAT4OID, sst_answer_score},
     {"sst2_logits", FLOAT4ARRAYOID, sst_answer_logits},
     {"sst2_classify", RECORDOID, sst_answer_row}
@@ -36,6 +38,20 @@ sst_batch_function(const char *symbol)
         if (strcmp(functions[i].symbol, symbol) == 0)
             return &functions[i];
     return NULL;
+}
+
+Node *
+sst_batch_confidence(const FuncExpr *call)
+{
+    Node       *second = list_length(call->args) > 1 ? lsecond(call->args) : NULL;
+
+    return second && exprType(second) == FLOAT4OID ? second : NULL;
+}
+
+List *
+sst_batch_text(const FuncExpr *call)
+{
+    return sst_batch_confidence(call) ? list_delete_nth_cell(list_copy(call->args), 1) : call->args;
 }
 
 int
@@ -80,14 +96,26 @@ sst_batch_function_of(const FuncExpr *call)
     return f;
 }
 
+/* A confidence that SstBatch knows beforehand, and that is no error; or none. */
+static bool
+is_known_confidence(Node *node)
+{
+    return !node || (IsA(node, Const) && !((Const *) node)->constisnull &&
+                     sst_answer_is_confidence(DatumGetFloat4(((Const *) node)->constvalue)));
+}
+
 static bool
 is_call(Node *node)
 {
     FuncExpr   *call = (FuncExpr *) node;
+    List       *text;
 
-    if (!IsA(node, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL || list_length(call->args) > 2)
+    if (!IsA(node, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL || list_length(call->args) > 3 ||
+        !is_known_confidence(sst_batch_confidence(call)))
         return false;
-    return exprType(linitial(call->args)) == TEXTOID && exprType(llast(call->args)) == TEXTOID && sst_batch_function_of(call);
+    text = sst_batch_text(call);
+    return list_length(text) <= 2 && exprType(linitial(text)) == TEXTOID && exprType(llast(text)) == TEXTOID &&
+        sst_batch_function_of(call);
 }
 
 /* What only the node below can evaluate. */
@@ -146,7 +174,7 @@ sst_batch_shares_text(List *calls, void *call)
     ListCell   *lc;
 
     foreach(lc, calls)
-        if (equal(lfirst_node(FuncExpr, lc)->args, ((FuncExpr *) call)->args))
+        if (equal(sst_batch_text(lfirst_node(FuncExpr, lc)), sst_batch_text(call)))
             return true;
     return false;
 }

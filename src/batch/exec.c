@@ -30,6 +30,7 @@ typedef struct BatchCall
 {
     int         text;           /* which of the row's texts it classifies */
     SstAnswerDatum make;
+    float4      confidence;     /* of sst2_label_confident */
     TupleDesc   row;            /* of sst2_classify */
 } BatchCall;
 
@@ -228,6 +229,7 @@ answer_calls(BatchState *b, const char *name)
             if (!waits_for(&b->text[text], name))
                 continue;
             answers[text].row = b->call[c].row;
+            answers[text].confidence = b->call[c].confidence;
             b->values[(Size) i * b->width + c] = b->call[c].make(&answers[text]);
             b->nulls[(Size) i * b->width + c] = false;
         }
@@ -277,6 +279,7 @@ begin_call(BatchState *b, FuncExpr *call, const char *symbol)
 {
     BatchCall  *c = &b->call[b->calls++];
     const BatchFunction *function = sst_batch_function(symbol);
+    List       *text = sst_batch_text(call);
 
     if (function == NULL)
         ereport(ERROR,
@@ -285,8 +288,10 @@ begin_call(BatchState *b, FuncExpr *call, const char *symbol)
     /* checks the privilege to EXECUTE, as where the call stood */
     ExecInitExpr((Expr *) call, NULL);
     c->make = function->make;
-    b->arguments = list_append_unique(b->arguments, call->args);
-    c->text = sst_batch_position(b->arguments, call->args) - 1;
+    if (sst_batch_confidence(call))
+        c->confidence = DatumGetFloat4(castNode(Const, sst_batch_confidence(call))->constvalue);
+    b->arguments = list_append_unique(b->arguments, text);
+    c->text = sst_batch_position(b->arguments, text) - 1;
     if (function->result == RECORDOID && get_expr_result_type((Node *) call, NULL, &c->row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
     if (c->row)
@@ -422,8 +427,13 @@ shutdown_batch(CustomScanState *css)
     const ClassifierUsage none = {0};
     BatchState *b = (BatchState *) css;
 
-    for (int i = 0; b->shared && i < b->shared->workers; i++)
+    if (!b->shared)
+        return;
+    for (int i = 0; i < b->shared->workers; i++)
+    {
         sst_classifier_add_usage(&b->own_usage, &b->shared->worker[i], &none);
+        sst_classifier_add_usage(&sst_classifier_usage, &b->shared->worker[i], &none);
+    }
     b->shared = NULL;
 }
 
