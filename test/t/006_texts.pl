@@ -63,6 +63,48 @@ is($session->query(q(SELECT sst2_token_ids(repeat(' ', 10000000)), sst2_token_co
 is($session->query(q(SELECT sst2_score(repeat(' ', 10000000)) = sst2_score(''))), 't', 'and have the score of nothing');
 is($session->query(q(SELECT sst2_token_count(repeat('great movie ', 1000000)))), 10_000_002, '12 MB are counted to the end');
 
+# --- Documents ---
+
+# In kB. LLVM takes more.
+sub peak_kb { return read_file('/proc/' . $_[0]->pid . '/status') =~ /^VmPeak:\s+(\d+) kB/m && $1 }
+
+$session->query(<<'SQL');
+CREATE TABLE sst_test_document (body text);
+ALTER TABLE sst_test_document ALTER body SET STORAGE EXTERNAL;
+INSERT INTO sst_test_document SELECT repeat('a good b ', 11000000) || repeat('c d ', 100);
+SQL
+{
+	my $reader = SstTest::Session->new;
+	$reader->query(q(SET jit = off; SELECT * FROM sst2_document(repeat('a good b ', 20000))));
+	my $before = peak_kb($reader);
+	is($reader->query(q(SELECT sst2_document(body, 'head+tail') = sst2_document(repeat('a good b ', 1000) || repeat('c d ', 100), 'head+tail')
+		FROM sst_test_document)), 't', 'the head and tail of a document of 100 MB are those of its beginning and its end');
+	$reader->query('SET statement_timeout = 1500');
+	is($reader->error(q(SELECT sst2_document(body) FROM sst_test_document))->{sqlstate}, '57014', 'its windows are stopped');
+	cmp_ok(peak_kb($reader) - $before, '<', 16 * 1024, 'in kB of memory that do not grow with it');
+	is($reader->query(q(SET statement_timeout = 0; SELECT windows FROM sst2_document('a'))), 1, 'the session goes on');
+}
+
+# How late a cancel stops it, in ms: the later of one while pieces are counted, and one in the model.
+sub document_stop_ms
+{
+	my $boss = SstTest::Session->new;
+	my @ms;
+	for my $delay (0.3, 4)
+	{
+		$session->start('SELECT sst2_document(body) FROM sst_test_document');
+		sleep $delay;
+		my $told = time;
+		$boss->query('SELECT pg_cancel_backend(' . $session->pid . ')');
+		$session->wait_for(qr/ERROR/);
+		push @ms, 1000 * (time - $told);
+		is($session->finish->{error}{sqlstate}, '57014', 'a document is stopped');
+	}
+	return $ms[0] > $ms[1] ? $ms[0] : $ms[1];
+}
+show_figure('stopping sst2_document()', 'ms', \&document_stop_ms);
+$session->query('DROP TABLE sst_test_document');
+
 # --- Near the limit of 1 GB ---
 
 my $huge = "repeat('great movie ', 89000000)";

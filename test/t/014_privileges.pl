@@ -109,7 +109,8 @@ my %sqlstate = (
 my @calls = map { "SELECT $_;\n" } q(sst2_label('my text')), q(sst2_score('my text')), q(sst2_classify('my text')),
   q(sst2_logits('my text')), q(sst2_label(ARRAY['my text'])), q(sst2_score(ARRAY['my text'])), q(sst2_logits(ARRAY['my text'])),
   'sst2_logits(ARRAY[1, 2])', q(sst2_tokens('my text')), q(sst2_token_ids('my text')), q(sst2_token_count('my text')),
-  'sst2_model()', 'sst2_selftest()', 'sst2_fingerprint()';
+  q(sst2_label('my text', 0.5)), q(sst2_document('my text')), q(sst2_explain('my text')), 'sst2_model()', 'sst2_selftest()',
+  'sst2_fingerprint()';
 
 for my $path (sort keys %sqlstate)
 {
@@ -131,10 +132,10 @@ for my $path (sort keys %sqlstate)
 	my %sqlstate = ('secret-12345678' => 'XX001', 'closed-12345678' => '42501', 'link-12345678' => 'XX001',
 		'none-12345678' => '58P01',
 		'../link-12345678' => '22023', '/etc/passwd' => '22023', $good => '22023');
-	my @named = map { s/('my text'\]?)\)/$1, model => 'NAME')/r }
+	my @named = map { s/('my text'[^)]*)\)/$1, model => 'NAME')/r }
 	  grep { !/token|selftest|sst2_model|fingerprint/ && /my text/ } @calls;
 	push @named, "SELECT sst2_fingerprint('NAME');\n";
-	is(scalar(@named), 8, 'eight functions name a model');
+	is(scalar(@named), 11, 'eleven functions name a model');
 	for my $name (sort keys %sqlstate)
 	{
 		my $said = $plain->try(join '', map { s/NAME/$name/r } @named)->{said};
@@ -186,7 +187,7 @@ SQL
 is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc '
 	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension )
 	  . q(WHERE extname = 'distilsst')))),
-	'24|f|f|0', 'functions run with the rights of their caller, who may be anyone');
+	'29|f|f|0', 'functions run with the rights of their caller, who may be anyone');
 {
 	my $database = $boss->query('CREATE DATABASE sst_test_extension; GRANT ALL ON DATABASE sst_test_extension TO sst_test_plain');
 	my $plain = SstTest::Session->new(user => 'sst_test_plain', db => 'sst_test_extension');
