@@ -3,7 +3,7 @@
  *
  * What a model of P positions reads at once are R = P - 2 pieces. A longer text of N pieces is read by its beginning, by
  * beginning and end in one pass, or in n = ceil((N - S) / (R - S)) windows, whose neighbours share S pieces: window i begins
- * at piece i * (N - S) / n, rounded down, and ends S pieces behind the beginning of the next. So they differ by one piece at most.
+ * at piece i * (N - S) / n, rounded down, and ends S pieces behind the beginning of the next: they differ by one piece at most.
  *
  * A text is never held as a whole: its pieces are counted first, and then read again into the window that is being filled.
  */
