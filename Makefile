@@ -29,7 +29,7 @@ else
 
 MODULE_big = distilsst
 KERNELS = $(addprefix src/core/kernels/,c.o avx2.o avx512.o avx512vnni.o neon.o neondot.o dispatch.o)
-CORE = $(addprefix src/core/,forward.o linear.o attention.o packed.o vocab.o tokenizer.o) $(KERNELS)
+CORE = $(addprefix src/core/,forward.o linear.o attention.o words.o packed.o vocab.o tokenizer.o) $(KERNELS)
 OBJS = $(addprefix src/,distilsst.o settings.o functions.o answer.o document.o explain.o stats.o text.o classifier.o models.o \
 	mapping.o installed.o dependents.o rows.o selftest.o batch/calls.o batch/safe.o batch/plan.o batch/exec.o) $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))

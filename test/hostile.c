@@ -19,7 +19,7 @@
 #define TOKENS 23
 #define ROUNDS 100
 
-/* Floats of the copy that are replaced; the sums of int8 columns stay true. */
+/* Floats of the copy that are replaced; the sums of int8 columns, and the checksums of word embeddings, stay true. */
 typedef struct span
 {
     float      *at;
@@ -67,10 +67,21 @@ add_layer(const sst_layer *layer, size_t hidden)
     add_span(layer->out_norm.bias, hidden);
 }
 
+/* A row, or its scale. */
+static void
+add_word(const sst_model *m)
+{
+    const uint32_t id = (uint32_t) (next_random() % m->shape.vocab);
+
+    add_span(m->word + id * sst_word_bytes(&m->shape), m->shape.words == SST_WORDS_S8 ? 1 : m->shape.hidden);
+}
+
 static void
 list_spans(const sst_model *m)
 {
     span_count = 0;
+    for (int i = 0; i < 10; i++)
+        add_word(m);
     add_span(m->position, (size_t) m->shape.positions * m->shape.hidden);
     add_span(m->embedding_norm.weight, m->shape.hidden);
     add_span(m->embedding_norm.bias, m->shape.hidden);
@@ -82,7 +93,7 @@ list_spans(const sst_model *m)
 
 /* One to many floats of one or two parts become value. */
 static void
-spoil(float value)
+spoil(const sst_model *model, float value)
 {
     for (size_t parts = 1 + next_random() % 2; parts > 0; parts--)
     {
@@ -93,6 +104,8 @@ spoil(float value)
         for (size_t i = from; i < from + count; i++)
             s->at[i] = next_random() % 2 ? value : -value;
     }
+    for (uint32_t id = 0; id < model->shape.vocab; id++)
+        ((uint64_t *) model->word_hashes)[id] = sst_word_hash(model, id);
 }
 
 /* Do all kernels say the same? *status is what. */
@@ -151,7 +164,7 @@ main(int argc, char **argv)
             sst_status  status;
 
             list_spans(&model);
-            spoil(kinds[kind].value);
+            spoil(&model, kinds[kind].value);
             if (!agree(&model, workspace, &status))
                 break;
             *(status == SST_OK ? &finite : &refused) += 1;

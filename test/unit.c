@@ -455,6 +455,57 @@ test_tanh(void)
        "tanh is odd, keeps -0 and NaN, and ends at 1 and -1");
 }
 
+/* ---- word embeddings ------------------------------------------------------------------------- */
+
+/* What a number in half precision is, by its definition. */
+static double
+half_value(unsigned half)
+{
+    const int   exponent = half >> 10 & 31;
+    const double fraction = half & 1023;
+
+    return (half & 0x8000 ? -1 : 1) * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
+}
+
+/* Every finite number of a kind that has two bytes, in a row of 65536. */
+static bool
+reads_halves(sst_words words)
+{
+    static uint16_t row[65536];
+    static float x[65536];
+    const sst_model model = {.shape = {.hidden = 65536, .vocab = 1, .words = words}, .word = (const unsigned char *) row};
+    bool        right = true;
+
+    for (unsigned i = 0; i < 65536; i++)
+        row[i] = (uint16_t) i;
+    sst_word_read(&model, 0, x);
+    for (unsigned i = 0; i < 65536; i++)
+    {
+        const uint32_t bits = i << 16;
+        float       expected;
+
+        memcpy(&expected, &bits, sizeof(bits));
+        if (words == SST_WORDS_F16)
+            expected = (float) half_value(i);
+        right = right && (memcmp(&x[i], &expected, sizeof(expected)) == 0 || (words == SST_WORDS_F16 && (i >> 10 & 31) == 31));
+    }
+    return right;
+}
+
+static void
+test_words(void)
+{
+    static const int8_t row[] = {0, 0, 0, (int8_t) 0xc0, 127, -127, 0, -128, 1, 99, 99, 99};    /* the scale is -2 */
+    static const float expected[] = {-254, 254, -0.0f, 256, -2};
+    const sst_model model = {.shape = {.hidden = 5, .vocab = 1, .words = SST_WORDS_S8}, .word = (const unsigned char *) row};
+    float       x[5];
+
+    ok(reads_halves(SST_WORDS_F16), "all finite numbers of half precision are read exactly");
+    ok(reads_halves(SST_WORDS_BF16), "all numbers of BF16 are read exactly");
+    sst_word_read(&model, 0, x);
+    ok(memcmp(x, expected, sizeof(x)) == 0 && sst_word_bytes(&model.shape) == 12, "a row in int8 is its scale times its numbers");
+}
+
 /* ---- packed files ---------------------------------------------------------------------------- */
 
 static unsigned char *
@@ -599,7 +650,8 @@ open_with(unsigned char *file, size_t size, size_t at, char byte)
 static void
 test_choices(unsigned char *file, size_t size)
 {
-    const size_t fields[] = {offsetof(sst_packed_header, shape.head), offsetof(sst_packed_header, normalizer.lowercase),
+    const size_t fields[] = {offsetof(sst_packed_header, shape.head),
+        offsetof(sst_packed_header, normalizer.lowercase),
         offsetof(sst_packed_header, normalizer.strip_accents), offsetof(sst_packed_header, normalizer.split_chinese)};
     bool        right = true;
 
@@ -607,6 +659,8 @@ test_choices(unsigned char *file, size_t size)
         right = right && open_with(file, size, fields[i], 0) == SST_OK && open_with(file, size, fields[i], 1) == SST_OK &&
             open_with(file, size, fields[i], 2) == SST_BAD_SHAPE && open_with(file, size, fields[i] + 3, 1) == SST_BAD_SHAPE;
     ok(right, "a head or a way to read texts that is not known is refused");
+    ok(open_with(file, size, offsetof(sst_packed_header, shape.words), SST_WORDS_S8 + 1) == SST_BAD_SHAPE,
+       "and word embeddings of an unknown kind");
 }
 
 /* They are text columns, in databases of any encoding. */
@@ -721,6 +775,7 @@ main(int argc, char **argv)
     test_tanh();
     test_layer_norm();
     test_layer_norm_epsilon();
+    test_words();
     test_ids(argv[1]);
     test_packed(argv[1]);
     printf("1..%d\n", tests);

@@ -156,15 +156,15 @@ embed(const pass *p, const int32_t *ids)
         for (size_t at = p->start[b]; at < p->start[b + 1]; at++, x += d)
         {
             size_t      id = (size_t) ids[at];
-            const float *word = m->word + id * d;
             const float *position = m->position + (at - p->start[b]) * d;
 
             if (ids[at] < 0 || id >= m->shape.vocab)
                 return SST_BAD_TOKEN;
             if (!sst_word_is_intact(m, (uint32_t) id))
                 return SST_DAMAGED;
+            sst_word_read(m, (uint32_t) id, x);
             for (size_t i = 0; i < d; i++)
-                x[i] = word[i] + position[i];
+                x[i] += position[i];
             sst_tick_call(p->tick);
         }
     norm_rows(p, &m->embedding_norm, p->x, p->tokens);

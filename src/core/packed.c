@@ -101,7 +101,7 @@ sst_packed_view(sst_model *model, const sst_packed_header *header)
 
     next_part(&w, sizeof(*header));
     view_tables(model, header, &w);
-    model->word = next_part(&w, (uint64_t) shape->vocab * d * sizeof(float));
+    model->word = next_part(&w, (uint64_t) shape->vocab * sst_word_bytes(shape));
     model->weights_at = w.at;
     model->position = next_part(&w, (uint64_t) shape->positions * d * sizeof(float));
     model->embedding_norm = next_norm(&w, d);
@@ -116,7 +116,7 @@ sst_packed_view(sst_model *model, const sst_packed_header *header)
 uint64_t
 sst_packed_tables_end(const sst_model *model)
 {
-    return (uint64_t) ((const unsigned char *) model->word - model->file);
+    return (uint64_t) (model->word - model->file);
 }
 
 /* ---- checksums ------------------------------------------------------------------------------- */
@@ -203,14 +203,6 @@ sst_model_verify(const sst_model *model, const sst_tick *tick)
     return sst_weights_hash(model, tick) == model->weights_hash ? SST_OK : SST_DAMAGED;
 }
 
-bool
-sst_word_is_intact(const sst_model *model, uint32_t id)
-{
-    const size_t d = model->shape.hidden;
-
-    return sst_hash64(model->word + id * d, d * sizeof(float)) == model->word_hashes[id];
-}
-
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static bool
@@ -278,7 +270,7 @@ shape_is_sane(const sst_shape *s)
         s->vocab >= 1 && s->vocab <= SST_MAX_VOCAB &&
         s->positions >= 2 && s->positions <= SST_MAX_POSITIONS &&
         s->labels >= 2 && s->labels <= SST_MAX_LABELS &&
-        s->precision <= SST_INT8 && s->head <= SST_TANH;
+        s->precision <= SST_INT8 && s->words <= SST_WORDS_S8 && s->head <= SST_TANH;
 }
 
 static bool

@@ -3,7 +3,7 @@
  *
  *   header            sst_packed_header, ending in its own checksum
  *   tables            labels, vocabulary, self-test vectors, checksums of the word embeddings' rows
- *   word embeddings   [V][D] float
+ *   word embeddings   [V] rows of sst_word_bytes
  *   weights           position embeddings [P][D], norm, layers, head
  *
  * Little-endian. Every part begins at a multiple of 64 bytes; the bytes between are 0. Nothing in it depends on the CPU.
@@ -19,7 +19,7 @@
 #define SST_PACKED_LAYOUT 3
 
 /* Version of the arithmetic: raise it whenever any logit of any model may change by a bit. */
-#define SST_ARITHMETIC 1
+#define SST_ARITHMETIC 2
 
 /* A model's full name is BASE-XXXXXXXX, with so many of the first hex digits of its fingerprint. */
 #define SST_NAME_DIGITS 8
@@ -44,7 +44,7 @@ typedef struct sst_packed_header
     uint32_t    selftest_bytes;
     uint32_t    arithmetic;     /* SST_ARITHMETIC */
     char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated as the fingerprint */
-    char        fingerprint[72];    /* 64 lower-case hex digits */
+    char        fingerprint[68];    /* 64 lower-case hex digits */
     uint64_t    tables_hash;
     uint64_t    weights_hash;   /* sst_weights_hash */
     uint64_t    header_hash;    /* sst_hash64 of all before */
@@ -63,6 +63,15 @@ extern uint64_t sst_packed_view(sst_model *model, const sst_packed_header *heade
 
 /* The first byte behind the tables, counted from the file's start. */
 extern uint64_t sst_packed_tables_end(const sst_model *model);
+
+/* Bytes of a row of word embeddings, which begins at a multiple of 4. What lies behind its values is 0. */
+extern size_t sst_word_bytes(const sst_shape *shape);
+
+/* The word embedding of id, 0 <= id < V: x [D]. */
+extern void sst_word_read(const sst_model *model, uint32_t id, float *x);
+
+/* The checksum of that row. */
+extern uint64_t sst_word_hash(const sst_model *model, uint32_t id);
 
 /* The checksum of the weights (see sst_model_verify). */
 extern uint64_t sst_weights_hash(const sst_model *model, const sst_tick *tick);

@@ -93,7 +93,7 @@ sst_tick_call(const sst_tick *tick)
 typedef enum sst_precision
 {
     SST_FP32,
-    SST_INT8                    /* the linear layers of the transformer; all else stays float */
+    SST_INT8                    /* the linear layers of the transformer, and the word embeddings; all else stays float */
 } sst_precision;
 
 extern const char *sst_precision_name(sst_precision precision);
@@ -105,6 +105,15 @@ typedef enum sst_head
     SST_TANH                    /* BERT's pooler */
 } sst_head;
 
+/* How a row of the word embeddings is kept: as floats, or as what a float is exactly. */
+typedef enum sst_words
+{
+    SST_WORDS_F32,
+    SST_WORDS_F16,
+    SST_WORDS_BF16,
+    SST_WORDS_S8                /* a float, the scale, and int8: value = scale * int8 */
+} sst_words;
+
 typedef struct sst_shape
 {
     uint32_t    layers;         /* L */
@@ -115,6 +124,7 @@ typedef struct sst_shape
     uint32_t    positions;      /* P: tokens that the model reads at most, at least 2 */
     uint32_t    labels;         /* C, at least 2 */
     uint32_t    precision;      /* sst_precision */
+    uint32_t    words;          /* sst_words */
     uint32_t    head;           /* sst_head */
 } sst_shape;
 
@@ -200,8 +210,8 @@ typedef struct sst_model
     const uint32_t *selftest_offsets;   /* [selftests + 1] */
     const char *selftest_bytes;
     const float *selftest_logits;   /* [selftests][C] */
-    const float *word;          /* [V][D] */
-    const uint64_t *word_hashes;    /* [V]: sst_hash64 of each row of word */
+    const unsigned char *word;  /* [V] rows of sst_word_bytes */
+    const uint64_t *word_hashes;    /* [V]: sst_hash64 of each row */
     const float *position;      /* [P][D] */
     sst_norm    embedding_norm;
     sst_layer   layer[SST_MAX_LAYERS];

@@ -41,8 +41,7 @@ repair(unsigned char *file, uint64_t size, uint8_t what)
     header->tables_hash ^= 1;
     sst_packed_view(&model, header);
     for (uint32_t id = 0; id < model.shape.vocab && (what & RIGHT_WORDS); id++)
-        ((uint64_t *) model.word_hashes)[id] =
-            sst_hash64(model.word + (size_t) id * model.shape.hidden, model.shape.hidden * sizeof(float));
+        ((uint64_t *) model.word_hashes)[id] = sst_word_hash(&model, id);
     if (what & RIGHT_TABLES)
         header->tables_hash = sst_hash64(header + 1, (size_t) sst_packed_tables_end(&model) - sizeof(*header));
     if (what & RIGHT_WEIGHTS)

@@ -121,6 +121,117 @@ put_layer(source *src, uint32_t index, const sst_layer *layer)
     put_norm(src, name, &layer->out_norm, shape->hidden);
 }
 
+/* ---- word embeddings ------------------------------------------------------------------------- */
+
+/* The beginning of a number in half precision that is x, if there is one. */
+static uint16_t
+half_of_float(float x)
+{
+    const int   exponent = fabsf(x) < 0x1p-14f ? 0 : ilogbf(x) + 15;
+    const float fraction = ldexpf(fabsf(x), exponent ? 25 - exponent : 24);
+
+    if (exponent > 30)
+        return 0;
+    return (uint16_t) ((signbit(x) ? 0x8000 : 0) | ((exponent << 10) + (int) fraction - (exponent ? 1 << 10 : 0)));
+}
+
+/* The largest of a row becomes 127 or -127. */
+static void
+put_word_s8(const float *x, size_t d, unsigned char *row)
+{
+    float       most = 0;
+    float       scale;
+
+    for (size_t i = 0; i < d; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    scale = most / 127;
+    memcpy(row, &scale, sizeof(scale));
+    for (size_t i = 0; i < d; i++)
+        row[sizeof(scale) + i] = (unsigned char) (most > 0 ? lrint((double) x[i] / most * 127) : 0);
+}
+
+/* x [D] to a row of that kind. */
+static void
+put_word(const float *x, const sst_shape *shape, unsigned char *row)
+{
+    const size_t d = shape->hidden;
+
+    if (shape->words == SST_WORDS_S8)
+        put_word_s8(x, d, row);
+    else if (shape->words == SST_WORDS_F32)
+        memcpy(row, x, d * sizeof(float));
+    else
+        for (size_t i = 0; i < d; i++)
+        {
+            uint16_t    half[2];    /* of a float: the second is BF16 */
+
+            memcpy(half, &x[i], sizeof(half));
+            if (shape->words == SST_WORDS_F16)
+                half[1] = half_of_float(x[i]);
+            memcpy(row + 2 * i, &half[1], sizeof(half[1]));
+        }
+}
+
+/* Are words [V][D], kept like this, the same bits when they are read? */
+static bool
+words_survive(const float *words, sst_shape shape, sst_words kind)
+{
+    const size_t d = shape.hidden;
+    unsigned char *row;
+    float      *back = malloc(d * sizeof(float));
+    bool        same = true;
+
+    shape.words = kind;
+    row = calloc(sst_word_bytes(&shape), 1);
+    if (!row || !back)
+        die("out of memory");
+    for (size_t id = 0; same && id < shape.vocab; id++)
+    {
+        const sst_model only = {.shape = shape, .word = row};
+
+        put_word(words + id * d, &shape, row);
+        sst_word_read(&only, 0, back);
+        same = memcmp(back, words + id * d, d * sizeof(float)) == 0;
+    }
+    free(row);
+    free(back);
+    return same;
+}
+
+/* int8 in a model of int8; else the least that loses nothing. */
+static sst_words
+choose_words(const float *words, const sst_shape *shape)
+{
+    if (shape->precision == SST_INT8)
+        return SST_WORDS_S8;
+    return words_survive(words, *shape, SST_WORDS_F16) ? SST_WORDS_F16 :
+        words_survive(words, *shape, SST_WORDS_BF16) ? SST_WORDS_BF16 : SST_WORDS_F32;
+}
+
+static float *
+read_words(source *src)
+{
+    const sst_shape *shape = &src->config.shape;
+    float      *words = malloc((size_t) shape->vocab * shape->hidden * sizeof(float));
+
+    if (!words)
+        die("out of memory");
+    source_tensor(src, "distilbert.embeddings.word_embeddings.weight", shape->vocab, shape->hidden, words);
+    return words;
+}
+
+static void
+put_words(const float *words, const sst_model *model)
+{
+    const sst_shape *shape = &model->shape;
+
+    for (uint32_t id = 0; id < shape->vocab; id++)
+    {
+        put_word(words + (size_t) id * shape->hidden, shape, (unsigned char *) model->word + id * sst_word_bytes(shape));
+        ((uint64_t *) model->word_hashes)[id] = sst_word_hash(model, id);
+    }
+}
+
 /* A model that reads fewer tokens than it has positions needs no more of them. */
 static void
 put_positions(source *src, const sst_model *model)
@@ -140,12 +251,7 @@ static void
 put_weights(source *src, const sst_model *model)
 {
     const sst_shape *shape = &model->shape;
-    uint64_t   *hashes = (uint64_t *) model->word_hashes;
 
-    source_tensor(src, "distilbert.embeddings.word_embeddings.weight", shape->vocab, shape->hidden,
-                (float *) model->word);
-    for (size_t id = 0; id < shape->vocab; id++)
-        hashes[id] = sst_hash64(model->word + id * shape->hidden, shape->hidden * sizeof(float));
     put_positions(src, model);
     put_norm(src, "distilbert.embeddings.LayerNorm", &model->embedding_norm, shape->hidden);
     for (uint32_t i = 0; i < shape->layers; i++)
@@ -247,8 +353,10 @@ build_packed(source *src, const char *name)
     sst_packed_header empty = {.magic = {0}};
     sst_packed_header *header;
     sst_model   model;
+    float      *words = read_words(src);
 
     fill_header(src, name, &empty);
+    empty.shape.words = choose_words(words, &empty.shape);
     empty.file_size = sst_packed_view(&model, &empty);
     if (empty.file_size > SIZE_MAX)
         die("the packed file would have %llu bytes, more than this machine can address", (unsigned long long) empty.file_size);
@@ -259,6 +367,8 @@ build_packed(source *src, const char *name)
     *header = empty;
     sst_packed_view(&model, header);
     put_tables(src, &model);
+    put_words(words, &model);
+    free(words);
     put_weights(src, &model);
     put_selftests(&model);
     header->tables_hash = sst_hash64(header + 1, sst_packed_tables_end(&model) - sizeof(*header));
