@@ -4,6 +4,7 @@
  * After Sanh et al. 2019 and Hugging Face transformers 4.29, modeling_distilbert.py. A batch is worked off in passes of
  * at most PASS_TOKENS tokens (or one text): enough rows to use each weight from the cache many times, few enough to
  * keep the workspace small. In a pass all linear layers see one [T][D] matrix; attention walks the texts.
+ * Of queries, keys and values, half of the heads' columns are there at once: that keeps a session small, too.
  *
  * Only the hidden state of a text's first token, [CLS], reaches the classifier: the last layer computes keys and
  * values for all tokens and everything else for the first tokens only. No sum is left out of any logit.
@@ -17,6 +18,16 @@
 #define PASS_TOKENS 512
 #define FFN_BLOCK 48            /* rows of [F]: at most 590 KB of L2 at F = 3072 */
 
+#define GROUPS 2                /* of heads */
+
+/* Heads whose attention is worked out together, and so the columns of layers q, k and v that are. */
+typedef struct group
+{
+    sst_shape   shape;          /* the model's, but of these heads alone: D is their columns */
+    size_t      first;          /* column, a multiple of 16 */
+    float      *q;              /* [T][columns]; becomes the attention's contexts */
+} group;
+
 typedef struct pass
 {
     const sst_model *model;
@@ -26,11 +37,20 @@ typedef struct pass
     size_t      texts;
     size_t      tokens;         /* T of this pass */
     float      *x;              /* [T][D] hidden states */
-    float      *q, *k, *v;      /* [T][D]; q becomes the attention's contexts */
+    sst_row_scale *scales;      /* [T] */
+
+    /* three places, each for what is needed at different times */
+    float      *q;              /* [T][D], the groups' */
     float      *ffn;            /* [FFN_BLOCK][F] */
+
+    float      *k, *v;          /* [T][columns] of the group at work */
+    float      *y;              /* [T][D], inputs of a layer before keys and values are made or when they are done with */
+
     float      *scratch;        /* for sst_attention */
     uint16_t   *quantized;      /* inputs of an int8 layer: [T][D] or [FFN_BLOCK][F], of one or two bytes */
-    sst_row_scale *scales;      /* [T] */
+
+    int         group_count;
+    group       groups[GROUPS];
 } pass;
 
 /* A linear layer and where its outputs go. */
@@ -46,13 +66,43 @@ pass_tokens(const sst_model *model)
     return model->shape.positions > PASS_TOKENS ? model->shape.positions : PASS_TOKENS;
 }
 
+/* Two groups of heads, as equal as panels of 16 columns allow, or one. */
+static void
+make_groups(pass *p)
+{
+    const sst_shape *shape = &p->model->shape;
+    const uint32_t width = shape->hidden / shape->heads;
+    uint32_t    heads = (shape->heads + 1) / 2;
+
+    while (heads < shape->heads && heads * width % SST_LANES != 0)
+        heads++;
+    p->group_count = heads < shape->heads ? 2 : 1;
+    for (int i = 0; i < p->group_count; i++)
+    {
+        group      *g = &p->groups[i];
+
+        g->shape = *shape;
+        g->shape.heads = i == 0 ? heads : shape->heads - heads;
+        g->shape.hidden = g->shape.heads * width;
+        g->first = i * heads * width;
+    }
+}
+
+static size_t
+larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Cuts the workspace, or none, into the parts of a pass; returns the bytes that they take. */
 static size_t
-cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
+cut_workspace(unsigned char *workspace, pass *p)
 {
-    const size_t tokens = pass_tokens(model);
-    const size_t hidden = tokens * model->shape.hidden;
-    const size_t ffn = (size_t) FFN_BLOCK * model->shape.ffn;
+    const sst_shape *shape = &p->model->shape;
+    const size_t tokens = pass_tokens(p->model);
+    const size_t hidden = tokens * shape->hidden;
+    const size_t ffn = (size_t) FFN_BLOCK * shape->ffn;
+    const size_t columns = p->groups[0].shape.hidden;
     const size_t padding = 4 * tokens;  /* of quantized rows to a multiple of 4 */
     struct
     {
@@ -60,12 +110,10 @@ cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
         size_t      bytes;
     }           parts[] = {
         {(void **) &p->x, hidden * sizeof(float)},
-        {(void **) &p->q, hidden * sizeof(float)},
-        {(void **) &p->k, hidden * sizeof(float)},
-        {(void **) &p->v, hidden * sizeof(float)},
-        {(void **) &p->ffn, ffn * sizeof(float)},
-        {(void **) &p->scratch, sst_attention_scratch(&model->shape) * sizeof(float)},
-        {(void **) &p->quantized, ((hidden > ffn ? hidden : ffn) + padding) * sizeof(uint16_t)},
+        {(void **) &p->q, larger(hidden, ffn) * sizeof(float)},
+        {(void **) &p->k, 2 * tokens * columns * sizeof(float)},
+        {(void **) &p->scratch, larger(sst_attention_scratch(&p->groups[0].shape) * sizeof(float),
+                                       (larger(hidden, ffn) + padding) * sizeof(uint16_t))},
         {(void **) &p->scales, tokens * sizeof(sst_row_scale)},
     };
     size_t      used = 0;
@@ -75,15 +123,22 @@ cut_workspace(const sst_model *model, unsigned char *workspace, pass *p)
         *parts[i].part = workspace ? workspace + used : NULL;
         used += (parts[i].bytes + 63) / 64 * 64;
     }
+    p->ffn = p->q;
+    p->y = p->k;
+    p->v = workspace ? p->k + tokens * columns : NULL;
+    p->quantized = (uint16_t *) p->scratch;
+    for (int i = 0; i < p->group_count; i++)
+        p->groups[i].q = workspace ? p->q + tokens * p->groups[i].first : NULL;
     return used;
 }
 
 size_t
 sst_workspace_size(const sst_model *model)
 {
-    pass        unused;
+    pass        p = {.model = model};
 
-    return cut_workspace(model, NULL, &unused);
+    make_groups(&p);
+    return cut_workspace(NULL, &p);
 }
 
 /* Several int8 layers of the same inputs, which are quantized once. */
@@ -192,57 +247,98 @@ feed_forward(const pass *p, const sst_layer *layer, float *x, size_t rows)
     norm_rows(p, &layer->out_norm, x, rows);
 }
 
-/* What follows the attention, for rows whose contexts are in q: residual, norm, FFN. */
+/* What follows the attention, for rows whose contexts are in the groups: residual, norm, FFN. */
 static void
 finish_layer(const pass *p, const sst_layer *layer, size_t rows)
 {
-    linear(p, &layer->out, p->q, rows, p->x, SST_ADD);
+    const size_t d = p->model->shape.hidden;
+
+    for (const group *g = p->groups; g < p->groups + p->group_count; g++)
+        for (size_t r = 0; r < rows; r++)
+            memcpy(p->y + r * d + g->first, g->q + r * g->shape.hidden, g->shape.hidden * sizeof(float));
+    linear(p, &layer->out, p->y, rows, p->x, SST_ADD);
     norm_rows(p, &layer->sa_norm, p->x, rows);
     feed_forward(p, layer, p->x, rows);
 }
 
-/* Attention of every text. Row b of q is the query of its first token, or else q has the rows of all tokens. */
-static void
-attend(const pass *p, bool first_tokens_only)
+/* The part of layer q, k or v that makes the group's columns. */
+static sst_linear
+columns_of(const sst_linear *layer, const group *g)
 {
-    const size_t d = p->model->shape.hidden;
+    sst_linear  part = *layer;
+
+    part.panels = (const char *) part.panels + g->first / SST_LANES * sst_panel_bytes(part.precision, part.in);
+    part.out = g->shape.hidden;
+    return part;
+}
+
+/* A group's attention of every text. Row b of q is the query of its first token, or else q has the rows of all tokens. */
+static void
+attend(const pass *p, const group *g, bool first_tokens_only)
+{
+    const size_t columns = g->shape.hidden;
 
     for (size_t b = 0; b < p->texts; b++)
     {
         size_t      at = p->start[b] - p->start[0];
         size_t      tokens = p->start[b + 1] - p->start[b];
-        float      *q = p->q + (first_tokens_only ? b : at) * d;
+        float      *q = g->q + (first_tokens_only ? b : at) * columns;
 
-        sst_attention(p->kernels, &p->model->shape, q, first_tokens_only ? 1 : tokens,
-                      p->k + at * d, p->v + at * d, tokens, p->scratch, p->tick);
+        sst_attention(p->kernels, &g->shape, q, first_tokens_only ? 1 : tokens,
+                      p->k + at * columns, p->v + at * columns, tokens, p->scratch, p->tick);
     }
 }
 
 static void
 full_layer(const pass *p, const sst_layer *layer)
 {
-    const output projections[] = {{&layer->q, p->q}, {&layer->k, p->k}, {&layer->v, p->v}};
+    for (const group *g = p->groups; g < p->groups + p->group_count; g++)
+    {
+        const sst_linear q = columns_of(&layer->q, g),
+                    k = columns_of(&layer->k, g),
+                    v = columns_of(&layer->v, g);
+        const output projections[] = {{&q, g->q}, {&k, p->k}, {&v, p->v}};
 
-    linears(p, p->x, p->tokens, projections, 3, SST_STORE);
-    attend(p, false);
+        linears(p, p->x, p->tokens, projections, 3, SST_STORE);
+        attend(p, g, false);
+    }
     finish_layer(p, layer, p->tokens);
+}
+
+/* Row b of to becomes the row of x of text b's first token; to may be x. */
+static void
+take_first_tokens(const pass *p, float *to)
+{
+    const size_t d = p->model->shape.hidden;
+
+    for (size_t b = 0; b < p->texts; b++)
+    {
+        memmove(to + b * d, p->x + (p->start[b] - p->start[0]) * d, d * sizeof(float));
+        sst_tick_call(p->tick);
+    }
 }
 
 /* The last layer: x [T][D] in, x [B][D] out, one row for each text's first token. */
 static void
 last_layer(const pass *p, const sst_layer *layer)
 {
-    const size_t d = p->model->shape.hidden;
-    const output projections[] = {{&layer->k, p->k}, {&layer->v, p->v}};
-
-    linears(p, p->x, p->tokens, projections, 2, SST_STORE);
-    for (size_t b = 1; b < p->texts; b++)
+    take_first_tokens(p, p->y);
+    for (const group *g = p->groups; g < p->groups + p->group_count; g++)
     {
-        memmove(p->x + b * d, p->x + (p->start[b] - p->start[0]) * d, d * sizeof(float));
-        sst_tick_call(p->tick);
+        const sst_linear q = columns_of(&layer->q, g);
+
+        linear(p, &q, p->y, p->texts, g->q, SST_STORE);
     }
-    linear(p, &layer->q, p->x, p->texts, p->q, SST_STORE);
-    attend(p, true);
+    for (const group *g = p->groups; g < p->groups + p->group_count; g++)
+    {
+        const sst_linear k = columns_of(&layer->k, g),
+                    v = columns_of(&layer->v, g);
+        const output projections[] = {{&k, p->k}, {&v, p->v}};
+
+        linears(p, p->x, p->tokens, projections, 2, SST_STORE);
+        attend(p, g, true);
+    }
+    take_first_tokens(p, p->x);
     finish_layer(p, layer, p->texts);
 }
 
@@ -315,7 +411,8 @@ sst_forward(const sst_model *model, const sst_kernels *kernels, const int32_t *i
     const size_t most = pass_tokens(model);
     pass        p = {.model = model, .kernels = kernels, .tick = tick};
 
-    cut_workspace(model, workspace, &p);
+    make_groups(&p);
+    cut_workspace(workspace, &p);
     for (size_t b = 0; b < texts; b += p.texts)
     {
         sst_status  status;
