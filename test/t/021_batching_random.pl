@@ -409,11 +409,12 @@ sub settings
 }
 
 # What a statement shows: the lines it gives, notices, the error, what the sequence has counted, how many rows are locked.
-# Parallel workers give rows in any order.
+# Parallel workers give rows in any order. A cursor WITH HOLD that an error has left open is closed before the next.
 sub result
 {
 	my ($settings, $size, $statement) = @_;
-	my $result = $session->try("SELECT setval('sst_s1', 1, false) \\g /dev/null\nBEGIN; SET LOCAL distilsst.batch_size = $size; "
+	my $result = $session->try("SELECT setval('sst_s1', 1, false) \\g /dev/null\nCLOSE ALL;\n"
+		  . "BEGIN; SET LOCAL distilsst.batch_size = $size; "
 		  . "$settings;\n$statement;\n"
 		  . "RESET ROLE; SELECT 'locked', count(*) FROM sst_t WHERE xmax::text = txid_current()::text; "
 		  . "SELECT last_value FROM sst_s1; ROLLBACK");
