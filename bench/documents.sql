@@ -10,7 +10,8 @@ CREATE TEMP TABLE cost (method text, milliseconds float8);
 ALTER TABLE labelled ADD is_long bool;
 UPDATE labelled SET is_long = sst2_token_count(body) > max_tokens FROM sst2_model();
 INSERT INTO answer SELECT method, false, (label = 1) = ((d).label = 'POSITIVE')
-FROM (SELECT label, sst2_document(body) AS d FROM labelled WHERE NOT is_long OFFSET 0) l, unnest('{head,head+tail,windows}'::text[]) method;
+FROM (SELECT label, sst2_document(body) AS d FROM labelled WHERE NOT is_long OFFSET 0) l,
+     unnest('{head,head+tail,windows}'::text[]) method;
 DO $$
 DECLARE
     how text;
@@ -23,7 +24,8 @@ BEGIN
         INSERT INTO cost SELECT how, milliseconds - before FROM sst2_stats();
     END LOOP;
 END $$;
-SELECT method, count(*) AS texts, round(100 * avg(is_right::int), 2) AS right_percent, count(*) FILTER (WHERE is_long) AS long_texts,
+SELECT method, count(*) AS texts, round(100 * avg(is_right::int), 2) AS right_percent,
+       count(*) FILTER (WHERE is_long) AS long_texts,
        round(100 * avg(is_right::int) FILTER (WHERE is_long), 2) AS long_right_percent,
        round((milliseconds / count(*) FILTER (WHERE is_long))::numeric, 1) AS ms_a_long_text
 FROM answer JOIN cost USING (method) GROUP BY method, milliseconds ORDER BY method;

@@ -17,11 +17,15 @@ FROM (SELECT id, e.*, cardinality(sst2_token_ids(part)) - 2 AS pieces, CASE WHEN
       FROM labelled, sst2_explain(body) e) w;
 CREATE INDEX ON word (id);
 CREATE TEMP TABLE masked AS
-SELECT id, k, choice, sst2_logits(array_agg(CASE WHEN place IN (SELECT generate_series(last - pieces + 1, last) FROM word w
-           WHERE w.id = l.id AND CASE choice WHEN 'heaviest' THEN heavy ELSE random END <= k) THEN :mask ELSE token END ORDER BY place)) AS logits
-FROM labelled l, unnest('{1,2,3,5}'::int[]) k, unnest('{heaviest,random}'::text[]) choice, unnest(sst2_token_ids(body)) WITH ORDINALITY t (token, place)
+SELECT id, k, choice, sst2_logits(array_agg(CASE WHEN place IN (
+        SELECT generate_series(last - pieces + 1, last) FROM word w
+        WHERE w.id = l.id AND CASE choice WHEN 'heaviest' THEN heavy ELSE random END <= k) THEN :mask ELSE token END
+    ORDER BY place)) AS logits
+FROM labelled l, unnest('{1,2,3,5}'::int[]) k, unnest('{heaviest,random}'::text[]) choice,
+     unnest(sst2_token_ids(body)) WITH ORDINALITY t (token, place)
 GROUP BY id, k, choice;
-SELECT k, choice, round(avg((whole[2] - whole[1] - logits[2] + logits[1]) * sign(whole[2] - whole[1]))::numeric, 2) AS margin_lost,
+SELECT k, choice,
+       round(avg((whole[2] - whole[1] - logits[2] + logits[1]) * sign(whole[2] - whole[1]))::numeric, 2) AS margin_lost,
        round(avg(abs(whole[2] - whole[1]))::numeric, 2) AS of,
        round(100 * avg(((whole[2] > whole[1]) <> (logits[2] > logits[1]))::int), 1) AS labels_changed_percent
 FROM masked JOIN labelled USING (id), sst2_logits(body) whole GROUP BY k, choice ORDER BY k, choice;

@@ -159,8 +159,8 @@ COMMENT ON FUNCTION sst2_document(text, text, text) IS
 'lowest and highest probability in one: by overlapping "windows", or by "head" or "head+tail" alone; error if the method is '
 'another';
 
-CREATE FUNCTION sst2_explain(text, unit text DEFAULT 'word', model text DEFAULT NULL, OUT part text, OUT start int, OUT length int,
-    OUT weight real)
+CREATE FUNCTION sst2_explain(text, unit text DEFAULT 'word', model text DEFAULT NULL, OUT part text, OUT start int,
+    OUT length int, OUT weight real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'sst2_explain' LANGUAGE C IMMUTABLE PARALLEL SAFE COST 3000000 ROWS 30;
 COMMENT ON FUNCTION sst2_explain(text, text, text) IS

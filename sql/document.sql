@@ -5,10 +5,12 @@ SET client_min_messages = warning;  -- no word on the model that ships
 SELECT (sst2_token_ids(''))[1] AS cls, (sst2_token_ids(''))[2] AS sep, max_tokens - 2 AS room FROM sst2_model() \gset
 CREATE TABLE word AS SELECT n, (sst2_token_ids(word))[2:cardinality(sst2_token_ids(word)) - 1] AS ids, word
 FROM generate_series(1, 3000) n,
-     format('%s', ('{good,bad,awful,the,unforgettable,film,?,wonderful,was,not,naïve}'::text[])[1 + (hashint4(n) & 1023) % 11]) word;
+     format('%s',
+            ('{good,bad,awful,the,unforgettable,film,?,wonderful,was,not,naïve}'::text[])[1 + (hashint4(n) & 1023) % 11]) word;
 CREATE TABLE document AS
 SELECT words, coalesce(string_agg(word, ' ' ORDER BY n), '') AS body,
-       coalesce((SELECT array_agg(id ORDER BY n, i) FROM word, unnest(ids) WITH ORDINALITY u (id, i) WHERE n <= words), '{}') AS ids
+       coalesce((SELECT array_agg(id ORDER BY n, i) FROM word, unnest(ids) WITH ORDINALITY u (id, i) WHERE n <= words),
+                '{}') AS ids
 FROM unnest('{0,1,20,400,600,1300,3000}'::int[]) words LEFT JOIN word ON n <= words GROUP BY words
 UNION ALL       -- as many pieces as fill one, two, three windows, and one more
 SELECT pieces, rtrim(repeat('good bad ', pieces / 2) || CASE pieces % 2 WHEN 1 THEN 'good' ELSE '' END),
@@ -36,12 +38,14 @@ CREATE TABLE part AS
 SELECT words, i, windows, from_piece, to_piece, to_piece - from_piece - CASE i WHEN 0 THEN 0 ELSE 64 END AS fresh,
        sst2_logits(:cls || ids[from_piece + 1:to_piece] || :sep) AS logits
 FROM document, LATERAL (SELECT cardinality(ids) - 64 AS strides, ceil((cardinality(ids) - 64) / 446.0)::int AS windows) w,
-     generate_series(0, windows - 1) i, LATERAL (SELECT i * strides / windows AS from_piece, (i + 1) * strides / windows + 64 AS to_piece) p
+     generate_series(0, windows - 1) i,
+     LATERAL (SELECT i * strides / windows AS from_piece, (i + 1) * strides / windows + 64 AS to_piece) p
 WHERE cardinality(ids) > :room;
-SELECT words, d.windows, d.windows = p.windows AND d.tokens = cardinality(ids) + 2 AND longest <= :room AND longest - shortest <= 1
+SELECT words, d.windows,
+       d.windows = p.windows AND d.tokens = cardinality(ids) + 2 AND longest <= :room AND longest - shortest <= 1
            AND covered = cardinality(ids) AS windows_right,
-       d.label = CASE WHEN margin > 0 THEN 'POSITIVE' ELSE 'NEGATIVE' END AND abs(ln(d.score / (1 - d.score)) - abs(margin)) < 1e-4
-           AS score_right,
+       d.label = CASE WHEN margin > 0 THEN 'POSITIVE' ELSE 'NEGATIVE' END
+           AND abs(ln(d.score / (1 - d.score)) - abs(margin)) < 1e-4 AS score_right,
        abs(d.lowest - CASE WHEN margin > 0 THEN low ELSE 1 - high END) < 1e-6
            AND abs(d.highest - CASE WHEN margin > 0 THEN high ELSE 1 - low END) < 1e-6 AS range_right
 FROM document JOIN (
@@ -65,7 +69,8 @@ SELECT count(DISTINCT sst2_document(b)) AS windows, count(DISTINCT sst2_document
 FROM stored, unnest(ARRAY[body, body || '']) b;
 
 -- NULL for NULL, but the server's model for no model; other methods are errors
-SELECT sst2_document(NULL) AS of_null, sst2_document('x', NULL) AS by_null, sst2_document('x', 'head', NULL) = sst2_document('x') AS server;
+SELECT sst2_document(NULL) AS of_null, sst2_document('x', NULL) AS by_null,
+       sst2_document('x', 'head', NULL) = sst2_document('x') AS server;
 SELECT sst2_document('x', 'Windows');
 SELECT sst2_document('x', '');
 \set VERBOSITY terse
@@ -76,7 +81,8 @@ CREATE TABLE review AS SELECT word AS body, (sst2_classify(word)).* FROM word WH
 SELECT confidence, bool_and(sst2_label(body, confidence) = CASE WHEN score >= confidence THEN label ELSE 'NEUTRAL' END) AS right
 FROM review, unnest('{0,0.5,0.7,0.8,0.9,0.95,0.99,1}'::real[]) confidence GROUP BY confidence ORDER BY confidence;
 SELECT bool_and(sst2_label(body, score) = label) AS just_enough FROM review;
-SELECT count(*) FILTER (WHERE sst2_label(body, 0) <> label) AS at_0, count(*) FILTER (WHERE sst2_label(body, 1) <> 'NEUTRAL') AS at_1
+SELECT count(*) FILTER (WHERE sst2_label(body, 0) <> label) AS at_0,
+       count(*) FILTER (WHERE sst2_label(body, 1) <> 'NEUTRAL') AS at_1
 FROM review;
 -- the number is a confidence, the literal a model
 SELECT sst2_label('good', 0.5) = sst2_label('good') AS number, sst2_label('good', :'model') = sst2_label('good') AS literal,

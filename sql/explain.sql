@@ -45,7 +45,8 @@ FROM example, sst2_explain(body, 'sentence') e WHERE name = 'truncated';
 
 -- sentences
 SELECT n, e.start, part
-FROM unnest(ARRAY['Good. Bad! Why? Well… then.', 'It cost 3.5 dollars at shop.com... "Really?" (Yes.) No', E'one\ntwo\r\nthree.\n\n four',
+FROM unnest(ARRAY['Good. Bad! Why? Well… then.', 'It cost 3.5 dollars at shop.com... "Really?" (Yes.) No',
+                  E'one\ntwo\r\nthree.\n\n four',
                   '好吃。太贵了！为什么？「不。」行', 'Stop!!! ?! ok', '"Never." Mr. X said.', ' . ', 'no end']) WITH ORDINALITY t (body, n),
      sst2_explain(body, 'sentence') e
 ORDER BY n, e.start;

@@ -40,7 +40,8 @@ typedef struct Explanation
 static const char *const ends[] = {".", "!", "?", "\xE2\x80\xA6", NULL};
 static const char *const wide_ends[] = {"\xE3\x80\x82", "\xEF\xBC\x81", "\xEF\xBC\x9F", NULL};
 static const char *const closings[] = {
-    "\"", "'", ")", "]", "}", "*", "\xE2\x80\x99", "\xE2\x80\x9D", "\xC2\xBB", "\xE3\x80\x8D", "\xE3\x80\x8F", "\xEF\xBC\x89", NULL
+    "\"", "'", ")", "]", "}", "*",
+    "\xE2\x80\x99", "\xE2\x80\x9D", "\xC2\xBB", "\xE3\x80\x8D", "\xE3\x80\x8F", "\xEF\xBC\x89", NULL
 };
 
 /* Is the word of this token one of those? */

@@ -77,8 +77,9 @@ SQL
 	my $reader = SstTest::Session->new;
 	$reader->query(q(SET jit = off; SELECT * FROM sst2_document(repeat('a good b ', 20000))));
 	my $before = peak_kb($reader);
-	is($reader->query(q(SELECT sst2_document(body, 'head+tail') = sst2_document(repeat('a good b ', 1000) || repeat('c d ', 100), 'head+tail')
-		FROM sst_test_document)), 't', 'the head and tail of a document of 100 MB are those of its beginning and its end');
+	is($reader->query(q(SELECT sst2_document(body, 'head+tail') =
+			sst2_document(repeat('a good b ', 1000) || repeat('c d ', 100), 'head+tail') FROM sst_test_document)),
+		't', 'the head and tail of a document of 100 MB are those of its beginning and its end');
 	$reader->query('SET statement_timeout = 1500');
 	is($reader->error(q(SELECT sst2_document(body) FROM sst_test_document))->{sqlstate}, '57014', 'its windows are stopped');
 	cmp_ok(peak_kb($reader) - $before, '<', 16 * 1024, 'in kB of memory that do not grow with it');

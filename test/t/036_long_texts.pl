@@ -69,11 +69,13 @@ for my $case ([ 3, 2 ], [ 4, 2 ], [ 9, 3 ], [ 16, 2 ], [ 64, 3 ])
 		if ($n <= $room)
 		{
 			my $right = $session->query("SELECT label, score, tokens, 1, score, score FROM sst2_classify('$text')");
-			is($session->query("SELECT * FROM sst2_document('$text', '$_')"), $right, "$n pieces by $_") for 'windows', 'head', 'head+tail';
+			is($session->query("SELECT * FROM sst2_document('$text', '$_')"), $right, "$n pieces by $_")
+			  for 'windows', 'head', 'head+tail';
 			next;
 		}
 		document_is($text, 'head', answer_of($positions, [ [ @ids[ 0 .. $room - 1 ] ], 1 ]));
-		document_is($text, 'head+tail', answer_of($positions, [ [ @ids[ 0 .. $head - 1 ], @ids[ $n - $room + $head .. $n - 1 ] ], 1 ]));
+		my @head_tail = @ids[ 0 .. $head - 1, $n - $room + $head .. $n - 1 ];
+		document_is($text, 'head+tail', answer_of($positions, [ \@head_tail, 1 ]));
 		my $windows = ceil(($n - $shared) / ($room - $shared));
 		my @start = map { floor($_ * ($n - $shared) / $windows) } 0 .. $windows;
 		document_is($text, 'windows', answer_of($n + 2, map {
@@ -84,20 +86,22 @@ for my $case ([ 3, 2 ], [ 4, 2 ], [ 9, 3 ], [ 16, 2 ], [ 64, 3 ])
 error_is($session->error(q(SELECT sst2_explain('a'))), '0A000', 'sst2_explain() needs a model of two labels',
 	'This model has 3, and a weight is a share in the margin between two.', undef, 'three labels have no margin');
 server_model(made_model($dir, 'p2', '1,32,2,64,2,300,2'));
-is($session->query("SELECT tokens, windows, score = lowest FROM sst2_document('a b c', '$_')"), '2|1|t', "a model that reads no piece, by $_")
+is($session->query("SELECT tokens, windows, score = lowest FROM sst2_document('a b c', '$_')"), '2|1|t',
+	"a model that reads no piece, by $_")
   for 'windows', 'head', 'head+tail';
 is($session->query(q(SELECT count(*) FROM sst2_explain('a b c'))), 0, 'of which there is nothing to explain');
 server_model("$dir/p16.dsst");
-is($session->query(q(SELECT string_agg(part || length, ' ' ORDER BY start) FROM sst2_explain('a bc d e f g h i j k l m n o p q'))),
+is($session->query(q(SELECT string_agg(part || length, ' ' ORDER BY start) FROM sst2_explain('a bc d e f g h i j k l m n o p'))),
 	'a1 bc2 d1 e1 f1 g1 h1 i1 j1 k1 l1 m1 n1', 'only what the model reads is explained');
 
 server_model(made_model($dir, 'p1024', '1,32,2,64,1024,300,2'));
 is($session->query(q(SELECT count(*) FROM sst2_explain(repeat('a ', 512)))), 512, '512 words are explained');
 error_is($session->error(q(SELECT sst2_explain(repeat('a ', 513)))), '54000', 'text has too many units to explain: 513',
 	'At most 512 are explained.', q(Explain it by sentences: sst2_explain(text, 'sentence').), 'and no more');
-is($session->query(q(SELECT count(*) FROM sst2_explain(repeat('a ', 400) || '. ' || repeat('b ', 400), 'sentence'))), 2, 'but sentences');
-error_is($session->error(q(SELECT sst2_explain(repeat(E'a\n', 600), 'sentence'))), '54000', 'text has too many units to explain: 600',
-	'At most 512 are explained.', undef, 'of which there can be too many, too');
+is($session->query(q(SELECT count(*) FROM sst2_explain(repeat('a ', 400) || '. ' || repeat('b ', 400), 'sentence'))), 2,
+	'but sentences');
+error_is($session->error(q(SELECT sst2_explain(repeat(E'a\n', 600), 'sentence'))), '54000',
+	'text has too many units to explain: 600', 'At most 512 are explained.', undef, 'of which there can be too many, too');
 
 # --- The first statement of a session, and parallel workers ---
 
@@ -148,24 +152,28 @@ for my $encoding ('UTF8', 'LATIN1', 'EUC_JP', 'EUC_JIS_2004', 'MULE_INTERNAL', '
 sub in_encoding
 {
 	my ($encoding, $text) = @_;
-	return sprintf "convert_from('\\x%s', '%s')", unpack('H*', encode('UTF-8', $text)), $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
+	return sprintf "convert_from('\\x%s', '%s')", unpack('H*', encode('UTF-8', $text)),
+	  $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
 }
 
 # start+length of each part, each of which is also what substr() gives.
 sub parts
 {
 	my ($encoding, $text, $unit) = @_;
-	return $database{$encoding}->query("SELECT string_agg(e.start || '+' || e.length, ' ' ORDER BY e.start), bool_and(part = substr(t, e.start, e.length)) "
-		  . "FROM (SELECT $text) x (t), sst2_explain(t, '$unit') e");
+	return $database{$encoding}->query("SELECT string_agg(e.start || '+' || e.length, ' ' ORDER BY e.start), "
+		  . "bool_and(part = substr(t, e.start, e.length)) FROM (SELECT $text) x (t), sst2_explain(t, '$unit') e");
 }
 my $latin = "\x{c9}t\x{e9} \x{ab}na\x{ef}ve\x{bb}. O\x{f9}?\x{a0}L\x{e0}\x{ad}";
 my $japanese = "\x{6620}\x{753b}\x{304c}ok\x{3002}\x{3000}\x{ff76}\x{ff9e} b";
 is(parts($_, in_encoding($_, $latin), 'word'), '1+3 5+1 6+5 11+1 12+1 14+2 16+1 18+2|t', "words in $_") for 'UTF8', 'LATIN1';
 is(parts($_, in_encoding($_, $latin), 'sentence'), '1+12 14+3 18+2|t', "sentences in $_") for 'UTF8', 'LATIN1';
-is(parts($_, in_encoding($_, $japanese), 'word'), '1+1 2+1 3+3 6+1 8+2 11+1|t', "words in $_") for 'UTF8', 'EUC_JP', 'EUC_JIS_2004';
+is(parts($_, in_encoding($_, $japanese), 'word'), '1+1 2+1 3+3 6+1 8+2 11+1|t', "words in $_")
+  for 'UTF8', 'EUC_JP', 'EUC_JIS_2004';
 is(parts($_, in_encoding($_, $japanese), 'sentence'), '1+6 8+4|t', "sentences in $_") for 'UTF8', 'EUC_JP', 'EUC_JIS_2004';
-is(parts('SQL_ASCII', in_encoding('SQL_ASCII', $latin), 'word'), '1+5 7+2 9+6 15+2 17+1 19+3 22+1 25+3|t', 'SQL_ASCII counts bytes');
-is(parts('EUC_JIS_2004', in_encoding('EUC_JIS_2004', "a \x{304b}\x{309a} b"), 'word'), '1+1 3+1 5+1|t', 'one character that is two in UTF-8');
+is(parts('SQL_ASCII', in_encoding('SQL_ASCII', $latin), 'word'), '1+5 7+2 9+6 15+2 17+1 19+3 22+1 25+3|t',
+	'SQL_ASCII counts bytes');
+is(parts('EUC_JIS_2004', in_encoding('EUC_JIS_2004', "a \x{304b}\x{309a} b"), 'word'), '1+1 3+1 5+1|t',
+	'one character that is two in UTF-8');
 is(parts('MULE_INTERNAL', q(convert_from('\x6120 9af1a1a1 62'::bytea, 'MULE_INTERNAL')) =~ s/ (?=9a|62)//gr, 'word'), '1+1 5+1|t',
 	'a character that UTF-8 lacks');
 
