@@ -1,8 +1,8 @@
 /*
  * calls.c - the calls in expressions, and what stands in their place.
  *
- * A call is one of our functions, as declared by us, of (text) or (text, model text). For a label that is to be sure, a confidence
- * real stands behind the text.
+ * A call is one of our functions, as declared by us, of (text) or (text, model text). For a label that is to be sure, a
+ * confidence real stands behind the text.
  */
 #include "postgres.h"
 
