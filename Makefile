@@ -3,6 +3,7 @@
 #   make quickstart           see it work, on a server of its own
 #   make check                run the quick tests, the same way; make check-all runs all
 #   make && make install      for the server that PG_CONFIG names
+#   make deb                  Debian packages of it; make dist a release's zip
 #   make install-model        download, pack and install the official model
 #   make installcheck         regression tests against the running server
 #   make fuzz MINUTES=30      any bytes as texts, models and their sources, 30 CPU minutes each
@@ -11,7 +12,6 @@
 #   make bench-batching       what batches of several sizes bring
 
 EXTENSION = distilsst
-EXTVERSION = 1.0
 PG_CONFIG ?= pg_config
 # "." in the source folder itself, whose path may have spaces; make cannot find a source folder elsewhere that has some.
 TOP := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
@@ -20,9 +20,9 @@ $(error distilsst can be built in another folder only where the source folder's 
 endif
 
 # Goals that install what is missing: before PGXS, whose server they may have to install first.
-FRONT_GOALS = quickstart check check-all
+FRONT_GOALS = quickstart check check-all deb dist
 ifneq (,$(filter $(FRONT_GOALS),$(MAKECMDGOALS)))
-include $(TOP)/tools/front.mk
+include $(addprefix $(TOP)/tools/,front.mk packages.mk)
 else
 
 # --- The extension ---
@@ -88,7 +88,7 @@ all: $(PACK)
 
 install: install-pack
 uninstall: uninstall-pack
-.PHONY: install-pack uninstall-pack dist
+.PHONY: install-pack uninstall-pack
 
 install-pack: $(PACK)
 	$(INSTALL) -d -m 755 '$(DESTDIR)$(bindir)'
@@ -96,8 +96,5 @@ install-pack: $(PACK)
 
 uninstall-pack:
 	rm -f '$(DESTDIR)$(bindir)/$(PACK)'
-
-dist:
-	git -C $(TOP) archive --prefix=$(EXTENSION)-$(EXTVERSION)/ -o '$(CURDIR)/$(EXTENSION)-$(EXTVERSION).tar.gz' HEAD
 
 endif
