@@ -16,6 +16,7 @@ my $dir = realpath(server_dir());
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 chomp(my ($share, $bin, $lib) = map { scalar `$pg_config --$_` } 'sharedir', 'bindir', 'pkglibdir');
 my $models = "$share/distilsst";
+my ($version) = read_file("$ROOT/distilsst.control") =~ /^default_version = '(.+)'$/m;
 umask 022;
 
 # make in a folder: exit status and output.
@@ -108,7 +109,7 @@ make_path($build);
 	($status, $output) = make_in($build, @cross, 'install', "DESTDIR=$dir/stage");
 	is($status, 0, 'make install') or diag $output;
 	is_deeply(files_below("$dir/stage"), [ sort "$lib/distilsst.so", "$bin/distilsst-pack", "$models/$name.dsst",
-			"$share/extension/distilsst.control", "$share/extension/distilsst--1.0.sql" ], 'installs these files');
+			"$share/extension/distilsst.control", "$share/extension/distilsst--$version.sql" ], 'installs these files');
 	ok(!-e $ran, 'and runs nothing');
 	is(read_file("$dir/stage$models/$name.dsst") eq read_file("$build/host/model/$name.dsst"), 1, 'the model is a copy');
 }

@@ -85,7 +85,8 @@ SQL
 
 # A version that no release has: it adds a function, and changes another.
 my $next = '9999';
-my $script = write_file("$share/extension/distilsst--1.0--$next.sql", <<"SQL");
+my $default = $boss->query(q(SELECT default_version FROM pg_available_extensions WHERE name = 'distilsst'));
+my $script = write_file("$share/extension/distilsst--$default--$next.sql", <<"SQL");
 \\echo Use "ALTER EXTENSION distilsst UPDATE TO '$next'" to load this file. \\quit
 CREATE FUNCTION sst2_name(text) RETURNS text
 AS 'MODULE_PATHNAME', 'sst2_label' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
@@ -95,12 +96,9 @@ SQL
 END { unlink $script if $script }
 
 {
-	my ($makefile) = read_file("$ROOT/Makefile") =~ /^EXTVERSION = (\S+)$/m;
-	my $default = $boss->query(q(SELECT default_version FROM pg_available_extensions WHERE name = 'distilsst'));
-	is($default, $makefile, 'control file and Makefile name one version');
 	my @versions = split /\n/,
 	  $boss->query(q(SELECT version FROM pg_available_extension_versions WHERE name = 'distilsst' ORDER BY version));
-	is((grep { $_ eq $default } @versions), 1, 'which can be installed');
+	is((grep { $_ eq $default } @versions), 1, 'the default version can be installed');
 
 	for my $to ($default, $next)
 	{

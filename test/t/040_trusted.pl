@@ -30,13 +30,14 @@ is($plain->error('DROP EXTENSION distilsst')->{sqlstate}, '42501', 'who may not 
 
 # --- What the owner has not gained ---
 
-my $members = q(FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
-	AND d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst'));
+my $members = q(FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid
+	WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND extname = 'distilsst');
 is($owner->query("SELECT bool_and(proowner = 10) $members"), 't', "the functions are the first superuser's");
 is($owner->query("SELECT count(*) $members AND prosecdef"), 0, 'none runs with its rights');
 for my $statement (
 	q(CREATE OR REPLACE FUNCTION sst2_label(text) RETURNS text LANGUAGE sql AS $$ SELECT 'mine' $$),
-	'ALTER FUNCTION sst2_label(text) COST 1', 'DROP FUNCTION sst2_label(text)', 'ALTER FUNCTION sst2_label(text) OWNER TO sst_test_owner',
+	'ALTER FUNCTION sst2_label(text) COST 1', 'ALTER FUNCTION sst2_label(text) OWNER TO sst_test_owner',
+	'DROP FUNCTION sst2_label(text)',
 	q(CREATE FUNCTION mine(text) RETURNS text AS '$libdir/distilsst', 'sst2_label' LANGUAGE C),
 	'CREATE SCHEMA other; ALTER EXTENSION distilsst SET SCHEMA other',
 	"ALTER SYSTEM SET distilsst.model = '$BUILTIN'")
@@ -87,14 +88,15 @@ $owner->query('CREATE EXTENSION distilsst SCHEMA trap');
 is($owner->query(<<'SQL'), '', "nothing in the extension is made of what lay in the schema");
 SELECT DISTINCT pg_describe_object(classid, objid, 0) || ' uses ' || pg_describe_object(refclassid, refobjid, 0)
 FROM pg_depend d
-WHERE (refclassid = 'pg_operator'::regclass AND refobjid IN (SELECT oid FROM pg_operator WHERE oprnamespace = 'trap'::regnamespace)
+WHERE (refclassid = 'pg_operator'::regclass AND refobjid IN (SELECT oid FROM pg_operator
+        WHERE oprnamespace = 'trap'::regnamespace)
     OR refclassid = 'pg_proc'::regclass AND refobjid IN (SELECT oid FROM pg_proc
         WHERE pronamespace = 'trap'::regnamespace AND proname IN ('arithmetic', 'comparison')))
     AND classid <> 'pg_operator'::regclass
 SQL
 my ($right) = $boss->query(q(SELECT sst2_classify('a fine film'), sst2_logits('a fine film')));
-is($owner->query(q(SET search_path = trap; SELECT sst2_classify('a fine film'), sst2_logits('a fine film'))), $right,
-	'and the answers are right with it in front');
+is($owner->query(q(SET search_path = trap; SELECT sst2_classify('a fine film'), sst2_logits('a fine film'))),
+	$right, 'and the answers are right with it in front');
 $owner->query('RESET search_path; DROP EXTENSION distilsst');
 
 $owner->query(q(CREATE FUNCTION trap.sst2_score(text) RETURNS real LANGUAGE sql IMMUTABLE AS 'SELECT 1.0::real'));
