@@ -22,7 +22,8 @@ like(read_file("$ROOT/debian/changelog"), qr/\Adistilsst \(\Q$release\E-\d+\) /,
 my $meta = JSON::PP->new->decode(read_file("$ROOT/META.json"));
 is($meta->{version}, $release, 'META.json: the distribution');
 is($meta->{provides}{distilsst}{version}, $release, 'META.json: the extension');
-is(join(' ', grep { !defined $meta->{$_} } qw(name abstract maintainer license provides meta-spec)), '', 'has what PGXN requires');
+is(join(' ', grep { !defined $meta->{$_} } qw(name abstract maintainer license provides meta-spec)), '',
+	'has what PGXN requires');
 is(join(' ', grep { !-e "$ROOT/$meta->{provides}{distilsst}{$_}" } qw(file docfile)), '', 'and names files that exist');
 
 # --- The model ---

@@ -188,31 +188,6 @@ is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), cou
 	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension )
 	  . q(WHERE extname = 'distilsst')))),
 	'29|f|f|0', 'functions run with the rights of their caller, who may be anyone');
-{
-	my $database = $boss->query('CREATE DATABASE sst_test_extension; GRANT ALL ON DATABASE sst_test_extension TO sst_test_plain');
-	my $plain = SstTest::Session->new(user => 'sst_test_plain', db => 'sst_test_extension');
-	is($plain->error('CREATE EXTENSION distilsst')->{sqlstate}, '42501', 'a plain role cannot create the extension');
-
-	# What lies in the schema, or in the search path, is not taken for what the script means.
-	my $owner = SstTest::Session->new(db => 'sst_test_extension');
-	$owner->query(<<'SQL');
-CREATE SCHEMA sst_test;
-CREATE DOMAIN sst_test.text AS int; CREATE DOMAIN sst_test.real AS int; CREATE DOMAIN sst_test.float4 AS int;
-CREATE DOMAIN sst_test.bool AS int; CREATE DOMAIN sst_test.int4 AS int; CREATE DOMAIN sst_test.record AS int;
-SET search_path = sst_test, pg_catalog;
-CREATE EXTENSION distilsst SCHEMA sst_test;
-SQL
-	is($owner->query(q(SELECT count(*) FROM pg_depend )
-		  . q(WHERE classid = 'pg_proc'::regclass AND refclassid = 'pg_type'::regclass)), 0,
-		'the script means the types of pg_catalog');
-	$owner->query(q(DROP EXTENSION distilsst;
-		CREATE FUNCTION sst_test.sst2_score(pg_catalog.text) RETURNS float4 LANGUAGE sql AS 'SELECT 1'));
-	is($owner->error('CREATE EXTENSION distilsst SCHEMA sst_test')->{sqlstate}, '42723',
-		'a function that is there already is not taken over');
-	undef $owner;
-	undef $plain;
-	$boss->query('DROP DATABASE sst_test_extension');
-}
 
 $boss->query('DROP ROLE sst_test_plain');
 done_testing();

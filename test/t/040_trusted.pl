@@ -63,6 +63,8 @@ $owner->query('DROP EXTENSION distilsst');
 # well, with types that fit better than pg_catalog's, would be the owner's.
 $owner->query(<<'SQL');
 CREATE SCHEMA trap;
+CREATE DOMAIN trap.text AS int; CREATE DOMAIN trap.real AS int; CREATE DOMAIN trap.float4 AS int;
+CREATE DOMAIN trap.bool AS int; CREATE DOMAIN trap.int4 AS int; CREATE DOMAIN trap.record AS int;
 DO $$
 DECLARE
     types text[] = '{bool,int2,int4,int8,float4,float8,numeric,text,name,oid,interval,timestamptz}';
@@ -93,6 +95,9 @@ WHERE (refclassid = 'pg_operator'::regclass AND refobjid IN (SELECT oid FROM pg_
     OR refclassid = 'pg_proc'::regclass AND refobjid IN (SELECT oid FROM pg_proc
         WHERE pronamespace = 'trap'::regnamespace AND proname IN ('arithmetic', 'comparison')))
     AND classid <> 'pg_operator'::regclass
+    OR refclassid = 'pg_type'::regclass AND refobjid IN (SELECT oid FROM pg_type WHERE typnamespace = 'trap'::regnamespace
+        AND typtype = 'd')
+    AND classid <> 'pg_type'::regclass
 SQL
 my ($right) = $boss->query(q(SELECT sst2_classify('a fine film'), sst2_logits('a fine film')));
 is($owner->query(q(SET search_path = trap; SELECT sst2_classify('a fine film'), sst2_logits('a fine film'))),
@@ -100,7 +105,8 @@ is($owner->query(q(SET search_path = trap; SELECT sst2_classify('a fine film'), 
 $owner->query('RESET search_path; DROP EXTENSION distilsst');
 
 $owner->query(q(CREATE FUNCTION trap.sst2_score(text) RETURNS real LANGUAGE sql IMMUTABLE AS 'SELECT 1.0::real'));
-is($owner->error('CREATE EXTENSION distilsst SCHEMA trap')->{sqlstate}, '42723', 'a function that is there is not taken for ours');
+is($owner->error('CREATE EXTENSION distilsst SCHEMA trap')->{sqlstate}, '42723',
+	'a function that is there already is not taken over');
 is($owner->query(q(SELECT count(*) FROM pg_proc WHERE proname ~ '^sst2_')), 1, 'and nothing was created');
 
 undef $_ for $owner, $plain;
