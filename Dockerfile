@@ -9,6 +9,7 @@ FROM postgres:${POSTGRES} AS build
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 WORKDIR /source
 COPY . .
+# hadolint ignore=DL3008 # what the image's own Debian has
 RUN apt-get update && \
     apt-get install -y --no-install-recommends make && \
     make deb PG_CONFIG="/usr/lib/postgresql/$PG_MAJOR/bin/pg_config"
