@@ -23,6 +23,11 @@
 
 #include "mapping.h"
 
+#ifdef __APPLE__                /* POSIX's names */
+#define st_mtim st_mtimespec
+#define st_ctim st_ctimespec
+#endif
+
 static Mapping *mappings = NULL;
 static struct sigaction previous_handler;
 

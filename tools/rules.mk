@@ -5,9 +5,11 @@
 HOST_CC ?= $(CC)
 HOST_OPTIMIZE = -O2
 HOST_CORE_CFLAGS := $(call core_cflags,$(HOST_CC))
+PACK_CFLAGS := $(shell pkg-config --cflags jansson libcrypto 2>/dev/null)
+PACK_LIBS := $(shell pkg-config --libs jansson libcrypto 2>/dev/null || echo -ljansson -lcrypto)
 HOST_CFLAGS = $(HOST_OPTIMIZE) -g -Wall -Wextra $(HOST_CORE_CFLAGS) $(addprefix -I$(TOP)/,src tools/pack tools/support) \
-	$(UTF8PROC_CFLAGS)
-HOST_LIBS = -ljansson -lcrypto $(UTF8PROC_LIBS) -lm
+	$(UTF8PROC_CFLAGS) $(PACK_CFLAGS)
+HOST_LIBS = $(PACK_LIBS) $(UTF8PROC_LIBS) -lm
 
 PACK = distilsst-pack
 PACK_HERE = $(if $(subst =$(CC),,=$(HOST_CC)),host/)$(PACK)
