@@ -31,7 +31,8 @@ is($plain->error('DROP EXTENSION distilsst')->{sqlstate}, '42501', 'who may not 
 # --- What the owner has not gained ---
 
 my $members = q(FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid
-	WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass AND extname = 'distilsst');
+	WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_extension'::regclass
+		AND extname = 'distilsst');
 is($owner->query("SELECT bool_and(proowner = 10) $members"), 't', "the functions are the first superuser's");
 is($owner->query("SELECT count(*) $members AND prosecdef"), 0, 'none runs with its rights');
 for my $statement (
