@@ -31,7 +31,8 @@ MODULE_big = distilsst
 KERNELS = $(addprefix src/core/kernels/,c.o avx2.o avx512.o avx512vnni.o neon.o neondot.o dispatch.o)
 CORE = $(addprefix src/core/,forward.o linear.o attention.o words.o packed.o vocab.o tokenizer.o) $(KERNELS)
 OBJS = $(addprefix src/,distilsst.o settings.o functions.o answer.o document.o explain.o stats.o text.o classifier.o models.o \
-	mapping.o installed.o dependents.o rows.o selftest.o batch/calls.o batch/safe.o batch/plan.o batch/exec.o) $(CORE)
+	mapping.o installed.o dependents.o rows.o selftest.o table.o estimate.o bias.o \
+	backfill/target.o backfill/progress.o backfill/backfill.o batch/calls.o batch/safe.o batch/plan.o batch/exec.o) $(CORE)
 DATA = $(patsubst $(TOP)/%,%,$(wildcard $(TOP)/sql/$(EXTENSION)--*.sql))
 REGRESS = $(filter-out $(EXTENSION)--%,$(patsubst $(TOP)/sql/%.sql,%,$(wildcard $(TOP)/sql/*.sql)))
 REGRESS_OPTS = --load-extension=$(EXTENSION)

@@ -13,6 +13,13 @@ host/builtin_model.h: $(PACK_HERE) $(wildcard $(TOP)/model/$(BUILTIN_MODEL)/*)
 
 src/models.o src/settings.o: host/builtin_model.h
 
+# What sst2_countries() gives.
+host/countries.h: $(TOP)/model/train/terms/countries.txt
+	mkdir -p host
+	sed 's/.*/    "&",/' $(TOP)/model/train/terms/countries.txt >$@
+
+src/bias.o: host/countries.h
+
 all: host/builtin_model.h
 
 MODEL_FOLDER = $(DESTDIR)$(datadir)/$(EXTENSION)

@@ -21,7 +21,7 @@ sst_rows_begin(FunctionCallInfo fcinfo)
                  errmsg("set-valued function called in context that cannot accept a set")));
     old = MemoryContextSwitchTo(info->econtext->ecxt_per_query_memory);
     if (get_call_result_type(fcinfo, NULL, &rows.row) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row type");
+        rows.row = CreateTupleDescCopy(info->expectedDesc);     /* one column */
     rows.store = tuplestore_begin_heap(true, false, work_mem);
     MemoryContextSwitchTo(old);
     info->returnMode = SFRM_Materialize;

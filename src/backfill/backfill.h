@@ -1,0 +1,114 @@
+/*
+ * backfill.h - sst2_backfill(): a table's columns filled with answers, batch by batch, each a transaction of its own.
+ *
+ * target.c knows the table and its statements, progress.c what stands in sst2_backfills, backfill.c does the work.
+ *
+ * Where a backfill has come to is the primary key of the last row that it has seen. It is kept only to save time: at the end
+ * whatever is still missing is looked for in the whole table, so a key that is wrong leaves no row out.
+ */
+#ifndef SST_BACKFILL_H
+#define SST_BACKFILL_H
+
+#include "access/tupdesc.h"
+#include "pg_config_manual.h"
+
+#include "../table.h"
+
+/* ---- target.c -------------------------------------------------------------------------------- */
+
+typedef struct KeyColumn
+{
+    const char *name;           /* quoted */
+    Oid         type;
+    int16       length;
+    bool        by_value;
+    const char *greater,        /* operators of the index, as OPERATOR(schema.name) */
+               *at_least,
+               *equal;
+} KeyColumn;
+
+/* What the caller of sst2_backfill() has named; NULL: not this column. */
+typedef struct TargetNames
+{
+    Oid         relation;
+    const char *text;
+    const char *label;
+    const char *score;
+    const char *model;
+} TargetNames;
+
+/* The table as the current transaction sees it: it can be renamed between two. It is locked until that ends. */
+typedef struct Target
+{
+    const char *table;          /* quoted; with ONLY where keys are unique only in the table itself */
+    SstColumn   text;
+    SstColumn   label;
+    SstColumn   score;
+    SstColumn   model;
+    const char *fingerprint;
+    Oid         index;          /* of the primary key */
+    int         keys;
+    KeyColumn   key[INDEX_MAX_KEYS];
+    const char *due;            /* a condition on t: the row is to be filled */
+} Target;
+
+/* Raises an ERROR where the table or its columns cannot be filled. */
+extern Target *sst_target(const TargetNames *names, const char *fingerprint);
+
+/* The key of a row of a target, or none. */
+typedef struct Position
+{
+    bool        set;
+    Datum       key[INDEX_MAX_KEYS];
+} Position;
+
+/*
+ * Select the rows to be filled after a position, in the order of the key: its columns, then the text. The result is
+ * SPI_tuptable. lock: only those that nobody else has locked, and lock them.
+ */
+extern void sst_target_select(const Target *target, const Position *after, int limit, bool lock);
+
+/* Wait until nobody else locks the row of this key, and lock it where it is to be filled. */
+extern void sst_target_wait(const Target *target, const Position *row);
+
+/* Is any row to be filled? */
+extern bool sst_target_is_due(const Target *target);
+
+/* About how many? */
+extern int64 sst_target_count_due(const Target *target, Oid relation);
+
+/* Columns of the answers: the key's, then these. */
+#define ANSWER_LABEL(target) ((target)->keys)
+#define ANSWER_SCORE(target) ((target)->keys + 1)
+#define ANSWER_COLUMNS(target) ((target)->keys + 2)
+
+struct Tuplestorestate;
+extern TupleDesc sst_target_answer_row(const Target *target);
+
+/* Write answers into their rows. Raises an ERROR where one stays to be filled all the same. */
+extern void sst_target_update(const Target *target, TupleDesc row, struct Tuplestorestate *answers, int count);
+
+/* ---- progress.c ------------------------------------------------------------------------------ */
+
+/* A row of sst2_backfills. */
+typedef struct Progress
+{
+    Oid         function;       /* of the extension, in whose schema the table is */
+    Oid         relation;
+    Oid         role;
+    int16       columns[4];
+    bool        keeps_position;
+    int64       done;
+    int64       total;
+    double      rate;           /* rows a second; 0: not known yet */
+} Progress;
+
+/* Begin, or go on from where an unfinished backfill of the same columns by the same role and model has come to. */
+extern void sst_progress_begin(Progress *progress, const Target *target, int64 due, Position *position);
+
+/* So many more rows are filled; up to a position, or NULL. */
+extern void sst_progress_advance(Progress *progress, const Target *target, int64 filled, const Position *position);
+
+extern void sst_progress_end(const Progress *progress);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * estimate.c - sst2_estimate(): how long a table will take.
+ *
+ * The rows are the planner's; how long their texts are says a sample of blocks; how fast this session reads them is measured on
+ * some of these texts.
+ */
+#include "postgres.h"
+
+#include <math.h>
+#include <unistd.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "portability/instr_time.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/rls.h"
+
+#include "batch/batch.h"
+#include "classifier.h"
+#include "table.h"
+
+#define COUNTED_TEXTS 1000      /* of the sample, whose tokens are counted */
+#define MEASURED_MS 500
+
+/* What is asked, as parts of statements. */
+typedef struct Question
+{
+    const char *table;
+    const char *text;           /* an expression */
+    const char *schema;         /* of the extension */
+    const char *model;          /* NULL: the server's */
+} Question;
+
+/* ---- the planner's answers ------------------------------------------------------------------- */
+
+typedef struct PlannedWork
+{
+    double      rows;
+    int         processes;      /* that would share the work */
+} PlannedWork;
+
+/* A number in a plan's JSON, the first of that label, or 0. No string in JSON holds a quote without a backslash. */
+static double
+number_of(const char *json, const char *label)
+{
+    const char *found = strstr(json, label);
+
+    return found ? atof(found + strlen(label)) : 0;
+}
+
+/* What the planner makes of the query that classifies all; as any query it checks the caller's rights. */
+static PlannedWork
+plan_work(const Question *q)
+{
+    PlannedWork work;
+    const char *json;
+    char       *model = q->model ? psprintf(", %s", quote_literal_cstr(q->model)) : "";
+    char       *explain = psprintf("EXPLAIN (FORMAT JSON) SELECT %s.sst2_score(%s%s) FROM %s t",
+                                   q->schema, q->text, model, q->table);
+
+    if (SPI_execute(explain, false, 0) != SPI_OK_UTILITY || SPI_processed != 1)
+        elog(ERROR, "could not plan: %s", explain);
+    json = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+    work.rows = number_of(json, "\"Plan Rows\": ");
+    work.processes = (int) number_of(json, "\"Workers Planned\": ");
+    if (work.processes == 0 || parallel_leader_participation)
+        work.processes++;
+    work.processes = Max(1, Min(work.processes, (int) sysconf(_SC_NPROCESSORS_ONLN)));
+    return work;
+}
+
+/* ---- the sample ------------------------------------------------------------------------------ */
+
+typedef struct Sample
+{
+    double      rows;           /* of the sample */
+    double      filled;         /* share of them that have a text */
+    int         count;
+    Datum      *texts;          /* [count], in a shuffled order: as good as a random part, wherever one stops */
+} Sample;
+
+static Sample
+read_sample(const Question *q, double percent)
+{
+    Sample      s = {0};
+    char       *query = psprintf("SELECT %s FROM %s t TABLESAMPLE SYSTEM (%.17g)", q->text, q->table, percent);
+    Datum      *all;
+    int         found = 0;
+
+    if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
+        elog(ERROR, "could not read: %s", query);
+    s.rows = SPI_processed;
+    all = palloc_extended(SPI_processed * sizeof(Datum) + 1, MCXT_ALLOC_HUGE);
+    for (uint64 i = 0; i < SPI_processed; i++)
+    {
+        bool        is_null;
+        Datum       text = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null);
+
+        if (!is_null)
+            all[found++] = text;
+    }
+    s.filled = found / s.rows;
+    s.count = Min(found, COUNTED_TEXTS);
+    s.texts = palloc(s.count * sizeof(Datum) + 1);
+    /* Steps of the golden ratio: any number of them is spread evenly over the blocks. */
+    for (int i = 0; i < s.count; i++)
+        s.texts[i] = all[(int) (found * fmod(i * 0.6180339887498949, 1))];
+    return s;
+}
+
+/* ---- the model ------------------------------------------------------------------------------- */
+
+typedef struct Reading
+{
+    double      tokens;         /* a text */
+    double      truncated;      /* share of texts */
+} Reading;
+
+static Reading
+read_texts(const sst_model *model, const Sample *s)
+{
+    int32_t    *ids = palloc(model->shape.positions * sizeof(int32_t));
+    Reading     sum = {0};
+
+    for (int i = 0; i < s->count; i++)
+    {
+        const SstReading reading = sst_text_tokenize(model, s->texts[i], ids);
+
+        sum.tokens += reading.tokens;
+        sum.truncated += reading.truncated;
+    }
+    return (Reading) {sum.tokens / s->count, sum.truncated / s->count};
+}
+
+static double
+milliseconds_since(instr_time began)
+{
+    instr_time  now;
+
+    INSTR_TIME_SET_CURRENT(now);
+    INSTR_TIME_SUBTRACT(now, began);
+    return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* One text by itself, for a sample that has no second one. */
+static double
+time_one(Classifier *c, Datum text, float *logits)
+{
+    const sst_model *model = sst_classifier_model(c);
+    int32_t    *ids = palloc(model->shape.positions * sizeof(int32_t));
+    const int   tokens = sst_text_tokenize(model, text, ids).tokens;
+    instr_time  began;
+
+    INSTR_TIME_SET_CURRENT(began);
+    sst_classifier_forward(c, ids, tokens, logits);
+    return milliseconds_since(began) / tokens;
+}
+
+/*
+ * Milliseconds a token, in batches as queries make them. The first text is not timed: it fetches the model's file. What the memo
+ * answers counts no tokens, and takes no time.
+ */
+static double
+time_tokens(Classifier *c, const Sample *s)
+{
+    float      *logits = palloc(sst_classifier_model(c)->shape.labels * sizeof(float)); /* that nobody looks at */
+    int64       before;
+    double      took = 0;
+    instr_time  began;
+
+    sst_classifier_add_text(c, s->texts[0], logits);
+    sst_classifier_flush(c);
+    before = sst_classifier_usage.tokens;
+    INSTR_TIME_SET_CURRENT(began);
+    for (int i = 1; i < s->count && took < MEASURED_MS; i++)
+    {
+        sst_classifier_add_text(c, s->texts[i], logits);
+        if (i % sst_batch_size == 0)
+            sst_classifier_flush(c);
+        took = milliseconds_since(began);
+    }
+    sst_classifier_flush(c);
+    took = milliseconds_since(began);
+    if (sst_classifier_usage.tokens == before)
+        return time_one(c, s->texts[0], logits);
+    return took / (sst_classifier_usage.tokens - before);
+}
+
+/* ---- the answer ------------------------------------------------------------------------------ */
+
+/* What a sample says, as the function's columns after the rows. */
+static void
+measure(const Question *q, const Sample *s, double rows, int processes, Datum *values)
+{
+    Classifier *c = sst_classifier_for(q->model);
+    const Reading mean = read_texts(sst_classifier_model(c), s);
+    const double milliseconds = time_tokens(c, s) * mean.tokens;
+    const double hours = rows * s->filled * milliseconds / 3.6e6;
+
+    *values++ = Float4GetDatum((float) mean.tokens);
+    *values++ = Float4GetDatum((float) mean.truncated);
+    *values++ = Float4GetDatum((float) milliseconds);
+    *values++ = Float4GetDatum((float) hours);
+    *values++ = Float4GetDatum((float) (hours / processes));
+}
+
+/*
+ * The planner's rows stand where it can know them: it has no idea of a table that was never analyzed, nor of how many rows a policy
+ * shows to the caller. Then the sample is scaled up.
+ */
+static void
+estimate(const Question *q, Oid relation, Datum *values, bool *nulls)
+{
+    const PlannedWork work = plan_work(q);
+    const SstSample part = sst_table_sample(relation, true);
+    const Sample s = read_sample(q, part.percent);
+    const bool  planned = part.analyzed && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
+    const double rows = planned ? work.rows : rint(s.rows * 100 / part.percent);
+
+    values[0] = Int64GetDatum((int64) rows);
+    memset(nulls + 1, s.count == 0, 5);
+    if (s.count > 0)
+        measure(q, &s, rows, work.processes, values + 1);
+}
+
+/* The call (rel regclass, text_column name, model text). */
+PG_FUNCTION_INFO_V1(sst2_estimate);
+Datum
+sst2_estimate(PG_FUNCTION_ARGS)
+{
+    Datum       values[6] = {0};
+    bool        nulls[6] = {false};
+    Question    q = {.schema = sst_table_schema_of(fcinfo->flinfo->fn_oid)};
+    TupleDesc   row;
+    SstColumn   column;
+    Oid         relation;
+
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        PG_RETURN_NULL();
+    if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    relation = PG_GETARG_OID(0);
+    column = sst_table_column(relation, NameStr(*PG_GETARG_NAME(1)), true);
+    sst_table_check_text(relation, &column);
+    q.table = sst_table_name(relation);
+    q.text = psprintf("t.%s::pg_catalog.text", column.name);
+    q.model = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
+    SPI_connect();
+    estimate(&q, relation, values, nulls);
+    SPI_finish();
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));
+}

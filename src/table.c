@@ -1,0 +1,112 @@
+/*
+ * table.c - a table that a caller named, a column of it, and how to look at a part of it.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
+#include "parser/parse_coerce.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "table.h"
+
+#define SAMPLED_BLOCKS 1000
+
+static void
+check_kind(Oid relation, bool materialized_views)
+{
+    const char  kind = get_rel_relkind(relation);
+
+    if (kind == '\0')
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_TABLE),
+                 errmsg("relation with OID %u does not exist", relation)));
+    if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE && !(materialized_views && kind == RELKIND_MATVIEW))
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("\"%s\" is not a table", get_rel_name(relation)),
+                 errhint("Name the table that its rows are stored in.")));
+}
+
+SstColumn
+sst_table_column(Oid relation, const char *name, bool materialized_views)
+{
+    SstColumn   column = {.said = pstrdup(name), .name = quote_identifier(pstrdup(name))};
+    HeapTuple   tuple;
+
+    check_kind(relation, materialized_views);
+    tuple = SearchSysCacheAttName(relation, name);
+    if (!HeapTupleIsValid(tuple) || ((Form_pg_attribute) GETSTRUCT(tuple))->attnum <= 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_UNDEFINED_COLUMN),
+                 errmsg("column \"%s\" of relation \"%s\" does not exist", name, get_rel_name(relation))));
+    column.number = ((Form_pg_attribute) GETSTRUCT(tuple))->attnum;
+    column.type = ((Form_pg_attribute) GETSTRUCT(tuple))->atttypid;
+    column.generated = ((Form_pg_attribute) GETSTRUCT(tuple))->attgenerated != '\0';
+    ReleaseSysCache(tuple);
+    return column;
+}
+
+void
+sst_table_check_text(Oid relation, const SstColumn *column)
+{
+    const Oid   text = TEXTOID;
+
+    if (!can_coerce_type(1, &column->type, &text, COERCION_IMPLICIT))
+        ereport(ERROR,
+                (errcode(ERRCODE_DATATYPE_MISMATCH),
+                 errmsg("column \"%s\" of relation \"%s\" is of type %s, not text",
+                        column->said, get_rel_name(relation), format_type_be(column->type))));
+}
+
+char *
+sst_table_name(Oid relation)
+{
+    return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), get_rel_name(relation));
+}
+
+const char *
+sst_table_schema_of(Oid function)
+{
+    return quote_identifier(get_namespace_name(get_func_namespace(function)));
+}
+
+/* Adds a table's blocks. Before PostgreSQL 14 a table that was never analyzed looks like an empty one that was. */
+static void
+add_blocks(Oid relation, double *blocks, bool *analyzed)
+{
+    Relation    rel = table_open(relation, NoLock);
+
+    if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind) && rel->rd_rel->relkind != RELKIND_SEQUENCE)
+    {
+        *blocks += RelationGetNumberOfBlocks(rel);
+        *analyzed &= rel->rd_rel->reltuples > 0;
+    }
+    table_close(rel, NoLock);
+}
+
+SstSample
+sst_table_sample(Oid relation, bool with_children)
+{
+    SstSample   sample = {.analyzed = true};
+    double      blocks = 0;
+    List       *relations = list_make1_oid(relation);
+    ListCell   *lc;
+
+    LockRelationOid(relation, AccessShareLock);
+    if (with_children)
+        relations = find_all_inheritors(relation, AccessShareLock, NULL);
+    foreach(lc, relations)
+        add_blocks(lfirst_oid(lc), &blocks, &sample.analyzed);
+    sample.percent = blocks > SAMPLED_BLOCKS ? 100.0 * SAMPLED_BLOCKS / blocks : 100;
+    return sample;
+}
