@@ -82,8 +82,19 @@ typedef struct Sample
     double      rows;           /* of the sample */
     double      filled;         /* share of them that have a text */
     int         count;
-    Datum      *texts;          /* [count], in a shuffled order: as good as a random part, wherever one stops */
+    Datum      *texts;          /* [count], in an order in which the first ones are from all over the table */
 } Sample;
+
+/* A step with which 0, step, 2 * step ... modulo n are n different numbers, however many of them spread evenly. */
+static int
+even_step(int n)
+{
+    int         step = Max(1, (int) (n * 0.618034));
+
+    while (DatumGetInt32(DirectFunctionCall2(int4gcd, Int32GetDatum(n), Int32GetDatum(step))) != 1)
+        step++;
+    return step;
+}
 
 static Sample
 read_sample(const Question *q, double percent)
@@ -92,6 +103,7 @@ read_sample(const Question *q, double percent)
     char       *query = psprintf("SELECT %s FROM %s t TABLESAMPLE SYSTEM (%.17g)", q->text, q->table, percent);
     Datum      *all;
     int         found = 0;
+    int         step;
 
     if (SPI_execute(query, true, 0) != SPI_OK_SELECT)
         elog(ERROR, "could not read: %s", query);
@@ -108,9 +120,9 @@ read_sample(const Question *q, double percent)
     s.filled = found / s.rows;
     s.count = Min(found, COUNTED_TEXTS);
     s.texts = palloc(s.count * sizeof(Datum) + 1);
-    /* Steps of the golden ratio: any number of them is spread evenly over the blocks. */
-    for (int i = 0; i < s.count; i++)
-        s.texts[i] = all[(int) (found * fmod(i * 0.6180339887498949, 1))];
+    step = even_step(found);
+    for (int64 i = 0; i < s.count; i++)
+        s.texts[i] = all[i * step % found];
     return s;
 }
 
@@ -211,8 +223,8 @@ measure(const Question *q, const Sample *s, double rows, int processes, Datum *v
 }
 
 /*
- * The planner's rows stand where it can know them: it has no idea of a table that was never analyzed, nor of how many rows a policy
- * shows to the caller. Then the sample is scaled up.
+ * The planner's rows stand where it can know them better: it has no idea of a table that was never analyzed, nor of how many rows a
+ * policy shows to the caller. There the sample is scaled up; and where it is the whole table it is right.
  */
 static void
 estimate(const Question *q, Oid relation, Datum *values, bool *nulls)
@@ -220,7 +232,7 @@ estimate(const Question *q, Oid relation, Datum *values, bool *nulls)
     const PlannedWork work = plan_work(q);
     const SstSample part = sst_table_sample(relation, true);
     const Sample s = read_sample(q, part.percent);
-    const bool  planned = part.analyzed && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
+    const bool  planned = part.percent < 100 && part.analyzed && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
     const double rows = planned ? work.rows : rint(s.rows * 100 / part.percent);
 
     values[0] = Int64GetDatum((int64) rows);

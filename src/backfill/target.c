@@ -399,6 +399,6 @@ sst_target_update(const Target *t, TupleDesc row, struct Tuplestorestate *answer
     if (unfilled > 0)
         ereport(ERROR,
                 (errcode(ERRCODE_TRIGGERED_DATA_CHANGE_VIOLATION),
-                 errmsg("%d of %d rows of %s are not filled by an UPDATE", unfilled, count, t->table),
+                 errmsg("an UPDATE of %s leaves %d of %d rows unfilled", t->table, unfilled, count),
                  errhint("A trigger, a rule or a column's type changes what is written.")));
 }

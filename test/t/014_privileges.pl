@@ -187,7 +187,7 @@ SQL
 is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc '
 	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension )
 	  . q(WHERE extname = 'distilsst')))),
-	'29|f|f|0', 'functions run with the rights of their caller, who may be anyone');
+	'34|f|f|0', 'functions run with the rights of their caller, who may be anyone');
 
 $boss->query('DROP ROLE sst_test_plain');
 done_testing();
