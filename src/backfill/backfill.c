@@ -330,18 +330,17 @@ PG_FUNCTION_INFO_V1(sst2_backfill);
 Datum
 sst2_backfill(PG_FUNCTION_ARGS)
 {
-    Backfill   *b;
+    Backfill    b = {0};
 
     check_context(fcinfo);
     SPI_connect_ext(SPI_OPT_NONATOMIC);
-    b = palloc0(sizeof(Backfill));
-    b->context = AllocSetContextCreate(CurrentMemoryContext, "distilsst batch", ALLOCSET_DEFAULT_SIZES);
-    b->position_context = AllocSetContextCreate(CurrentMemoryContext, "distilsst position", ALLOCSET_SMALL_SIZES);
-    read_arguments(fcinfo, b);
-    begin(fcinfo, b);
-    run_passes(b);
+    b.context = AllocSetContextCreate(CurrentMemoryContext, "distilsst batch", ALLOCSET_DEFAULT_SIZES);
+    b.position_context = AllocSetContextCreate(CurrentMemoryContext, "distilsst position", ALLOCSET_SMALL_SIZES);
+    read_arguments(fcinfo, &b);
+    begin(fcinfo, &b);
+    run_passes(&b);
     SPI_finish();
     ereport(NOTICE,
-            (errmsg("sst2_backfill: %lld rows filled", (long long) b->filled)));
+            (errmsg("sst2_backfill: %lld rows filled", (long long) b.filled)));
     PG_RETURN_VOID();
 }
