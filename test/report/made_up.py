@@ -6,8 +6,8 @@ import random
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIRST_DAY = datetime.date(2026, 1, 5)       # a Monday
 WEEKS = 26
-PLEASED = {"kettle": (0.85, 0.85), "headphones": (0.90, 0.15), "tent": (0.35, 0.35)}    # of the reviews, before and after an update
-UPDATE = 15                                 # its week
+UPDATE = 15                                 # the week of one that spoils the headphones
+PLEASED = {"kettle": (0.85, 0.85), "headphones": (0.90, 0.15), "tent": (0.35, 0.35)}    # share of reviews before it and after
 
 
 def sentences():
@@ -38,9 +38,8 @@ def reviews(n=1500, seed=1):
 
 def fill(connection, table="reviews", **options):
     """Makes the table."""
-    connection.execute("CREATE TABLE %s (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, created_at date, product text, review text)"
-                       % table)
-    with connection.cursor().copy("COPY %s (created_at, product, review) FROM STDIN" % table) as copy:
+    connection.execute("CREATE TABLE %s (created_at date, product text, review text)" % table)
+    with connection.cursor().copy("COPY %s FROM STDIN" % table) as copy:
         for row in reviews(**options):
             copy.write_row(row)
     connection.commit()

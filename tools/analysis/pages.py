@@ -1,11 +1,13 @@
 """What goes into pages and pictures: templates, texts of any content, numbers as people write them."""
 import contextlib
 import os
+import re
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 # A browser shows no control characters, XML allows none: they become their pictures, U+2400 on, or U+FFFD.
-SIGNS = {c: 0x2400 + c for c in range(32)} | {c: 0xFFFD for c in range(0x80, 0xA0)} | {0x7F: 0x2421, 0xFFFE: 0xFFFD, 0xFFFF: 0xFFFD}
+SIGNS = {c: 0x2400 + c for c in range(32)} | {0x7F: 0x2421}
+SIGNS |= {c: 0xFFFD for c in [*range(0x80, 0xA0), 0xFFFE, 0xFFFF]}
 SIGNS |= {ord(c): " " for c in "\t\n\v\f\r\x85"}
 
 
@@ -15,6 +17,11 @@ def visible(text):
 
 def shortened(text, most):
     return visible(text if len(text) <= most else text[:most - 1] + "…")
+
+
+def markdown(text):
+    """As plain text in a cell of a Markdown table"""
+    return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", visible(text))
 
 
 def number(n):

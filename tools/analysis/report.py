@@ -4,6 +4,7 @@ What it says comes from SQL alone, in one transaction that only reads; the page 
 import argparse
 import base64
 import hashlib
+import re
 import time
 from collections import namedtuple
 
@@ -14,9 +15,9 @@ from database import Database, run
 from pages import render, shortened, visible, written
 from tally import BINS, Share, Tally
 
-SENT = 20000            # characters of a text that come from the server: more than a model reads of any but odd ones
+SENT = 20000            # characters of a text that come from the server: all that a model reads, but of odd texts
 SHOWN = 600             # characters of a text on the page
-WORDS = 130             # tokens of the longest text that is explained by words, each of which costs a pass, not by sentences
+WORDS = 130             # tokens: longer texts are explained by sentences, since each unit costs a pass
 GROUPS = 20             # the largest that are shown
 WEEKS = 260             # five years
 SHADES = 5
@@ -27,12 +28,12 @@ Row = namedtuple("Row", "text length score label tokens truncated week group")
 # ---- what is asked ----
 
 def column(db, relation, given):
-    """The column of this name, as it is spelled or else as SQL reads it -> (the name quoted, its type)"""
-    names = "SELECT attname, quote_ident(attname), coalesce(nullif(typbasetype, 0), t.oid)::regtype::text " \
-            "FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE attrelid = %(relation)s::oid AND attnum > 0 AND NOT attisdropped"
-    found = db.rows(names + " AND (attname = %(given)s OR CASE WHEN %(given)s ~ '^([[:alpha:]_][[:alnum:]_$]*|\"([^\"]|\"\")+\")$' "
-                    "THEN attname = (parse_ident(%(given)s))[1] END) ORDER BY attname = %(given)s DESC LIMIT 1",
-                    relation=relation, given=given)
+    """The column of this name, as it is spelled or else as SQL reads it -> (its name in a query, its type)"""
+    names = ("SELECT attname, quote_ident(attname), coalesce(nullif(typbasetype, 0), t.oid)::regtype::text FROM pg_attribute "
+             "JOIN pg_type t ON t.oid = atttypid WHERE attrelid = %(relation)s::oid AND attnum > 0 AND NOT attisdropped")
+    as_read = given[1:-1].replace('""', '"') if re.fullmatch('"([^"]|"")+"', given) else given.lower()
+    found = db.rows(names + " AND attname IN (%(given)s, %(as_read)s) ORDER BY attname = %(given)s DESC LIMIT 1",
+                    relation=relation, given=given, as_read=as_read)
     if not found:
         there = ", ".join(visible(name) for name, _, _ in db.rows(names + " ORDER BY attnum", relation=relation))
         raise SystemExit('there is no column "%s"; there are: %s' % (given, there))
@@ -41,9 +42,8 @@ def column(db, relation, given):
 
 def table(db, given):
     """The table or view of this name, as SQL reads it or else as it is spelled -> (its oid, its full name quoted)"""
-    found = db.rows("SELECT c.oid, format('%%I.%%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-                    "WHERE c.oid = %(given)s::regclass", given=given if is_name(db, given) else quoted(given))
-    return found[0][0], found[0][1]
+    return db.rows("SELECT oid, format('%%I.%%I', relnamespace::regnamespace::name, relname) FROM pg_class "
+                   "WHERE oid = %(given)s::regclass", given=given if is_name(db, given) else quoted(given))[0]
 
 
 def quoted(name):
@@ -77,9 +77,8 @@ def query(db, a):
     if a.sample:
         source += " ORDER BY random() LIMIT %d" % a.sample
     answer = db.call("classify", "body")
-    select = "SELECT left(body, %d), length(body), %s, (%s).label, (%s).tokens, (%s).truncated, week, left(kind, 200) FROM (%s) AS rows" % (
-        SENT, db.call("score", "body"), answer, answer, answer, source)
-    return relation, select
+    select = "SELECT left(body, {}), length(body), {}, ({a}).label, ({a}).tokens, ({a}).truncated, week, left(kind, 200) FROM ({}) AS r"
+    return relation, select.format(SENT, db.call("score", "body"), source, a=answer)
 
 
 def read(db, a, tally):
@@ -101,12 +100,11 @@ def explained(db, row):
     """-> [(start, length, weight)], by words or by sentences; nothing where the model has not two labels, or where it
     read more of the text than came here"""
     unit = "word" if row.tokens <= WORDS else "sentence"
+    score, parts = db.call("score", "%(text)s::text"), db.call("explain", "%(text)s::text, %(unit)s::text")
     try:
         with db.connection.transaction():
-            if db.rows("SELECT %s <> %%(score)s::real" % db.call("score", "%(text)s::text"), text=row.text, score=row.score)[0][0]:
-                return []
-            return db.rows("SELECT start, length, weight FROM %s ORDER BY start" % db.call("explain", "%(text)s::text, %(unit)s::text"),
-                           text=row.text, unit=unit)
+            return db.rows("SELECT start, length, weight FROM %s WHERE %s = %%(score)s::real ORDER BY start" % (parts, score),
+                           text=row.text, unit=unit, score=row.score)
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.ProgramLimitExceeded):
         return []
 
@@ -203,9 +201,9 @@ def ranking(groups):
 
 
 def server(db):
-    names = "version", "database", "zone", "now"
-    return dict(zip(names, db.rows("SELECT split_part(current_setting('server_version'), ' ', 1), current_database(), current_setting('TimeZone'), "
-                                   "to_char(now(), 'FMDD Month YYYY, HH24:MI')")[0]))
+    said = db.rows("SELECT split_part(current_setting('server_version'), ' ', 1), current_database()::text, "
+                   "current_setting('TimeZone'), to_char(now(), 'FMDD FMMonth YYYY, HH24:MI')")[0]
+    return dict(zip(("version", "database", "zone", "now"), said))
 
 
 def page(db, a, began):
@@ -216,7 +214,7 @@ def page(db, a, began):
     policy = "default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'" % (
         base64.b64encode(hashlib.sha256(style.encode()).digest()).decode())
     return render("report.html", style=style, policy=policy, tally=tally, texts=texts, server=server(db), db=db, there=there,
-                  names={name: visible(value or "") for name, value in vars(a).items() if isinstance(value, str) or value is None},
+                  names={name: visible(getattr(a, name) or "") for name in ("text", "time", "group")},
                   relation=visible(relation), positive=visible(db.labels[1]), sample=a.sample,
                   negative=visible(db.labels[0]) if len(db.labels) == 2 else "not %s" % visible(db.labels[1]),
                   histogram=histogram(tally.bins), timeline=timeline(tally.weeks) if a.time else None,
