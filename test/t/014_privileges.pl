@@ -184,9 +184,11 @@ SQL
 
 # --- The extension itself ---
 
-is($boss->query('SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc '
-	  . q(WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = (SELECT oid FROM pg_extension )
-	  . q(WHERE extname = 'distilsst')))),
+is($boss->query(<<'SQL'),
+SELECT count(*), bool_or(prosecdef), bool_or(proleakproof), count(proacl) FROM pg_proc
+WHERE oid IN (SELECT objid FROM pg_depend WHERE classid = 'pg_proc'::regclass
+	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst'))
+SQL
 	'34|f|f|0', 'functions run with the rights of their caller, who may be anyone');
 
 $boss->query('DROP ROLE sst_test_plain');

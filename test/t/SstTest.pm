@@ -83,7 +83,7 @@ sub made_model
 sub model_name
 {
 	my ($file) = @_;
-	return unpack('x104 Z64 Z72', read_file($file));
+	return unpack('x124 Z64 Z72', read_file($file));
 }
 
 # --- The server's settings and installed models, which a test leaves as they were ---
