@@ -49,11 +49,11 @@ ifndef MODEL_DIR
 	$(TOP)/tools/fetch-model model/official
 endif
 	$(INSTALL) -d -m 755 '$(MODEL_FOLDER)'
-	@umask 022; packed=$$(./$(PACK_HERE) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)' $(PACK_OPTIONS)) || exit; \
-		name=$${packed##*: }; name=$${name%%,*}; \
+	@umask 022; said=$$(./$(PACK_HERE) '$(or $(MODEL_DIR),model/official)' '$(MODEL_FOLDER)' $(PACK_OPTIONS) --compare) || exit; \
+		packed=$$(printf '%s\n' "$$said" | sed 1q); name=$${packed##*: }; name=$${name%%,*}; \
 		printf '%s\n' "$$packed" 'To make it the model of a server, as its superuser:' "    LOAD 'distilsst';" \
 			"    ALTER SYSTEM SET distilsst.model = '$$name';" '    SELECT pg_reload_conf();' \
-			"To name it in a call: sst2_label(review, model => '$$name')"
+			"To name it in a call: sst2_label(review, model => '$$name')" "$$(printf '%s\n' "$$said" | sed 1d)"
 
 # What this build has installed; other models may be what somebody's columns and indexes are made with.
 uninstall-models:

@@ -179,7 +179,7 @@ sub instructions
 	my ($name) = @_;
 	return "To make it the model of a server, as its superuser:\n    LOAD 'distilsst';\n"
 	  . "    ALTER SYSTEM SET distilsst.model = '$name';\n    SELECT pg_reload_conf();\n"
-	  . "To name it in a call: sst2_label(review, model => '$name')\n";
+	  . "To name it in a call: sst2_label(review, model => '$name')\n";	# and a line on the other precision
 }
 
 {
@@ -189,7 +189,8 @@ sub instructions
 	umask 022;
 	is($status, 0, 'make install-model MODEL_DIR=...') or diag $output;
 	my ($name) = $output =~ /\A\S+: (synthetic-[0-9a-f]{8}), fp32, /;
-	is($output =~ s/\A.*\n//r, instructions($name), 'says how to use the model');
+	is($output =~ s/\A.*\n//r =~ s/.*\n\z//r, instructions($name), 'says how to use the model');
+	like($output, qr/^In int8: 0\.\d MB instead of 0\.\d MB, .*\n\z/m, 'and what int8 would bring');
 	is_deeply(files_below($stage), [ sort @before, "$models/$name.dsst" ], 'adds that file, and changes no default');
 	is((stat "$stage$models/$name.dsst")[2] & 07777, 0644, 'which all may read, whatever the umask');
 	is((make_here('install-model', @own))[0], 0, 'a second time it succeeds');

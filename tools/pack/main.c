@@ -1,7 +1,7 @@
 /*
  * distilsst-pack - turn a Hugging Face folder of a DistilBertForSequenceClassification into a packed file.
  *
- *   distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE]
+ *   distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--compare]
  *
  * DIR holds config.json, model.safetensors (F32, F16 or BF16) and vocab.txt. All shapes come from config.json. The model's
  * full name is BASE-XXXXXXXX, with the first digits of its fingerprint. OUT is a folder, where the file gets that name, or
@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "build.h"
+#include "compare.h"
 #include "die.h"
 #include "output.h"
 #include "source.h"
@@ -36,16 +37,17 @@ die(const char *format,...)
 static void
 usage(FILE *to)
 {
-    fputs("usage: distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE]\n"
+    fputs("usage: distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--compare]\n"
           "\n"
           "Packs the Hugging Face folder DIR (config.json, model.safetensors, vocab.txt) of a\n"
           "DistilBertForSequenceClassification for distilsst. The model's name is BASE-XXXXXXXX, with the\n"
           "first digits of its fingerprint. OUT is a folder, in which the file gets that name, or the file.\n"
           "A file that exists is never replaced.\n"
           "\n"
-          "  --precision P      fp32 (default), or int8 for the linear layers of the transformer\n"
+          "  --precision P      fp32 (default), or int8 for the transformer and the word embeddings\n"
           "  --name BASE        of letters, digits, \".\", \"_\" and \"-\" (default: the last part of\n"
-          "                     _name_or_path in config.json, or the folder's name)\n", to);
+          "                     _name_or_path in config.json, or the folder's name)\n"
+          "  --compare          say what size, speed and labels it would have in the other precision\n", to);
 }
 
 /* ---- options --------------------------------------------------------------------------------- */
@@ -110,7 +112,7 @@ make_name(const source *src, const char *base, char name[SST_NAME_SIZE])
 /* ---- main ------------------------------------------------------------------------------------ */
 
 static void
-pack(source *src, const char *out, const char *base)
+pack(source *src, const char *out, const char *base, bool compare)
 {
     char        name[SST_NAME_SIZE];
     char       *path;
@@ -124,6 +126,8 @@ pack(source *src, const char *out, const char *base)
     written = output_write(path, header, header->file_size);
     printf("%s: %s, %s, %.1f MB, fingerprint %s%s\n", path, name, sst_precision_name(header->shape.precision),
            header->file_size / 1e6, header->fingerprint, written ? "" : ", already there");
+    if (compare)
+        compare_precisions(src, header, stdout);
     free(header);
     free(path);
     source_free(src);
@@ -135,11 +139,13 @@ main(int argc, char **argv)
     static const struct option options[] = {
         {"precision", required_argument, NULL, 'p'},
         {"name", required_argument, NULL, 'n'},
+        {"compare", no_argument, NULL, 'c'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };
     static source src;
     const char *base = NULL;
+    bool        compare = false;
     int         option;
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
@@ -151,6 +157,9 @@ main(int argc, char **argv)
             case 'n':
                 base = valid_base(optarg);
                 break;
+            case 'c':
+                compare = true;
+                break;
             default:
                 usage(option == 'h' ? stdout : stderr);
                 return option == 'h' ? 0 : 2;
@@ -161,6 +170,6 @@ main(int argc, char **argv)
         return 2;
     }
     src.dir = argv[optind];
-    pack(&src, argv[optind + 1], base);
+    pack(&src, argv[optind + 1], base, compare);
     return 0;
 }
