@@ -79,19 +79,19 @@ SELECT * FROM sst2_estimate('reviews', 'id');
 SELECT * FROM sst2_estimate('reviews', 'ctid');
 
 -- the rights on this column are enough
-CREATE ROLE sst_test_reader;
-SET ROLE sst_test_reader;
+CREATE ROLE regress_distilsst_reader;
+SET ROLE regress_distilsst_reader;
 SELECT rows FROM sst2_estimate('parts', 'body');
 RESET ROLE;
-GRANT SELECT (body) ON parts TO sst_test_reader;
-SET ROLE sst_test_reader;
+GRANT SELECT (body) ON parts TO regress_distilsst_reader;
+SET ROLE regress_distilsst_reader;
 SELECT rows FROM sst2_estimate('parts', 'body');
 RESET ROLE;
 
 -- a policy's rows are counted, not the table's
 ALTER TABLE parts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY few ON parts USING (id < 20);
-SET ROLE sst_test_reader;
+SET ROLE regress_distilsst_reader;
 SELECT rows FROM sst2_estimate('parts', 'body');
 RESET ROLE;
 
@@ -99,4 +99,4 @@ DROP MATERIALIZED VIEW stored;
 DROP VIEW labels;
 DROP TABLE reviews, large, parts, parent, child, empty;
 DROP FUNCTION right_answer;
-DROP ROLE sst_test_reader;
+DROP ROLE regress_distilsst_reader;

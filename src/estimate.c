@@ -223,8 +223,8 @@ measure(const Question *q, const Sample *s, double rows, int processes, Datum *v
 }
 
 /*
- * The planner's rows stand where it can know them better: it has no idea of a table that was never analyzed, nor of how many rows a
- * policy shows to the caller. There the sample is scaled up; and where it is the whole table it is right.
+ * The planner's rows stand where it can know them better: it has no idea of a table that was never analyzed, nor of how many rows
+ * a policy shows to the caller. There the sample is scaled up; and where it is the whole table it is right.
  */
 static void
 estimate(const Question *q, Oid relation, Datum *values, bool *nulls)

@@ -143,7 +143,8 @@ classify_rows(Backfill *b, Classifier *c, const Target *target, const SPITupleTa
 
 /* The rows' keys beside their answers. */
 static Tuplestorestate *
-store_answers(const Target *target, TupleDesc row, const SPITupleTable *rows, int count, const sst_model *model, const float *logits)
+store_answers(const Target *target, TupleDesc row, const SPITupleTable *rows, int count, const sst_model *model,
+              const float *logits)
 {
     Tuplestorestate *store = tuplestore_begin_heap(false, false, work_mem);
 
@@ -217,8 +218,8 @@ follow_key(Backfill *b)
 }
 
 /*
- * Does one batch from the next row on that is missing, once that is free: others may follow it that are not, so the position moves
- * to it only. We wait with no row locked.
+ * Does one batch from the next row on that is missing, once that is free: others may follow it that are not, so the position
+ * moves to it only. We wait with no row locked.
  */
 static bool
 take_up(Backfill *b)
@@ -265,7 +266,8 @@ check_context(FunctionCallInfo fcinfo)
                 (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
                  errmsg("sst2_backfill cannot run inside a transaction block"),
                  errdetail("It commits after each batch, which needs autocommit."),
-                 errhint("Call it by itself, with autocommit on: autocommit=True in psycopg, isolation_level=\"AUTOCOMMIT\" in SQLAlchemy.")));
+                 errhint("Call it by itself, with autocommit on: autocommit=True in psycopg, "
+                         "isolation_level=\"AUTOCOMMIT\" in SQLAlchemy.")));
     PreventCommandDuringRecovery("CALL sst2_backfill");
     PreventCommandIfReadOnly("CALL sst2_backfill");
 }

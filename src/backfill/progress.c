@@ -1,8 +1,8 @@
 /*
  * progress.c - the row of a backfill in sst2_backfills, which sst2_progress shows.
  *
- * Nobody has rights on that table: its owner, who has created the extension, writes here for the caller, and nothing runs meanwhile
- * but our own statements. So no role can lead another's backfill astray.
+ * Nobody has rights on that table: its owner writes here for the caller, and nothing runs meanwhile but our own statements. So no
+ * role can lead another's backfill astray.
  */
 #include "postgres.h"
 
@@ -54,7 +54,8 @@ parameters_of(const Progress *progress)
         columns[i] = Int16GetDatum(progress->columns[i]);
     add_parameter(&p, OIDOID, ObjectIdGetDatum(progress->relation), false);
     add_parameter(&p, OIDOID, ObjectIdGetDatum(progress->role), false);
-    add_parameter(&p, INT2ARRAYOID, PointerGetDatum(construct_array(columns, 4, INT2OID, sizeof(int16), true, TYPALIGN_SHORT)), false);
+    add_parameter(&p, INT2ARRAYOID,
+                  PointerGetDatum(construct_array(columns, 4, INT2OID, sizeof(int16), true, TYPALIGN_SHORT)), false);
     return p;
 }
 
@@ -170,7 +171,7 @@ read_counts(Progress *progress)
 
 /*
  * A position holds for one index and one model. Where a policy decides which rows the caller sees, it may see others next time,
- * for one can depend on any setting: then there is none. What dropped tables have left goes.
+ * for a policy can depend on any setting: then there is no position. What dropped tables have left goes.
  */
 void
 sst_progress_begin(Progress *progress, const Target *target, int64 due, Position *position)
@@ -184,14 +185,16 @@ sst_progress_begin(Progress *progress, const Target *target, int64 due, Position
     add_parameter(&p, TEXTOID, CStringGetTextDatum(target->fingerprint), false);
     add_parameter(&p, INT8OID, Int64GetDatum(due), false);
     add_parameter(&p, BOOLOID, BoolGetDatum(progress->keeps_position), false);
-    execute_as_owner(progress, "DELETE FROM %s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation)", &(Parameters) {0});
+    execute_as_owner(progress, "DELETE FROM %s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation)",
+                     &(Parameters) {0});
     execute_as_owner(progress,
                      "INSERT INTO %s AS b VALUES ($1, $2, $3, $4, $5, NULL, 0, $6, now(), now(), now(), 0)"
                      " ON CONFLICT (relation, role, columns) DO UPDATE SET (key_index, fingerprint, position, done, total,"
                      "   started, updated, measured_from, measured_done) ="
                      " (SELECT $4, $5, CASE WHEN same AND b.key_index = $4 AND $7 THEN b.position END,"
                      "   d.done, d.done + $6, CASE WHEN same THEN b.started ELSE now() END, now(), now(), d.done"
-                     "   FROM (SELECT b.fingerprint = $5 AS same) s, LATERAL (SELECT CASE WHEN same THEN b.done ELSE 0 END AS done) d)"
+                     "   FROM (SELECT b.fingerprint = $5 AS same) s,"
+                     "   LATERAL (SELECT CASE WHEN same THEN b.done ELSE 0 END AS done) d)"
                      " RETURNING done, total, NULL::float8, position", &p);
     read_counts(progress);
     array = result(4, &is_null);

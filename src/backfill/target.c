@@ -45,7 +45,8 @@ filled_column(const TargetNames *names, const char *name, Oid type)
         ereport(ERROR,
                 (errcode(ERRCODE_GENERATED_ALWAYS),
                  errmsg("column \"%s\" of relation \"%s\" is a generated column", name, get_rel_name(names->relation)),
-                 errhint("The server has filled it when it was added, and keeps it filled. Backfill an ordinary column instead.")));
+                 errhint("The server has filled it when it was added, and keeps it filled. "
+                         "Backfill an ordinary column instead.")));
     if (!can_coerce_type(1, &type, &column.type, COERCION_ASSIGNMENT))
         ereport(ERROR,
                 (errcode(ERRCODE_DATATYPE_MISMATCH),
