@@ -75,8 +75,8 @@ def terms_report(db, a):
     strips = [strip(template, [score for _, score, _ in of], 0, 1,
                     "%s %.2f  to  %s %.2f" % (shortened(of[0][0], 24), of[0][1], shortened(of[-1][0], 24), of[-1][1]))
               for template, of in said.items()]
-    return text, picture("The same sentence with %d different words" % len(terms),
-                         "Score by %s, 0 for %s to 1 for %s: a dot a word, which should all lie at one place"
+    return text, picture("The same sentence with %d different terms" % len(terms),
+                         "Score by %s, 0 for %s to 1 for %s: a dot a term, all of which should be at one place"
                          % (db.name, other_label(db), db.labels[1]), strips, [0, 0.25, 0.5, 0.75, 1], 0, 1, "%.2f", 0.5)
 
 
@@ -158,8 +158,8 @@ def other_label(db):
 def asked(db, a):
     """-> the paragraphs and the picture of what was asked for"""
     if a.winogender:
-        return pairs_report(db, "WinoGender", "the same sentence about someone of another gender", "the first gender less the second",
-                            sets.winogender(a.winogender))
+        return pairs_report(db, "WinoGender", "the same sentence about someone of another gender",
+                            "the first gender less the second", sets.winogender(a.winogender))
     if a.winobias:
         pairs = [pair for pro, anti in a.winobias for pair in sets.winobias(pro, anti)]
         return pairs_report(db, "WinoBias", "the same sentence with the stereotype of an occupation and against it",

@@ -77,8 +77,9 @@ def query(db, a):
     if a.sample:
         source += " ORDER BY random() LIMIT %d" % a.sample
     answer = db.call("classify", "body")
-    select = "SELECT left(body, {}), length(body), {}, ({a}).label, ({a}).tokens, ({a}).truncated, week, left(kind, 200) FROM ({}) AS r"
-    return relation, select.format(SENT, db.call("score", "body"), source, a=answer)
+    of = "left(body, %d), length(body), %s, (%s).label, (%s).tokens, (%s).truncated" % (
+        SENT, db.call("score", "body"), answer, answer, answer)
+    return relation, "SELECT %s, week, left(kind, 200) FROM (%s) AS rows" % (of, source)
 
 
 def read(db, a, tally):
