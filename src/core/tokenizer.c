@@ -1,10 +1,10 @@
 /*
- * tokenizer.c - BERT's uncased tokenizer, id for id as Hugging Face tokenizers gives them.
+ * tokenizer.c - BERT's tokenizer, cased and uncased, id for id as Hugging Face tokenizers gives them.
  *
  * One pass over the bytes: each character is normalised by itself and goes into the current word, which ends at a
  * space, before and after punctuation or a CJK character, and at a special token. Nothing of the text is kept but
  * that word. Characters can be treated one by one: canonical ordering would only move marks that are removed or
- * in no vocabulary, and lower case has no context.
+ * in no vocabulary (the packer refuses one where it matters), and lower case has no context.
  *
  * Unicode data come from utf8proc, except what unicode_differences.h knows better.
  */
@@ -23,6 +23,9 @@
 #define SPECIAL_MAX 6           /* bytes of the longest special token */
 #define PREFIX 2                /* bytes of ## */
 #define WORD_ROOM SST_MAX_PIECE
+#define ASCII_FOLD 0x20
+#define DOTTED_I 0x130          /* capital I with a dot: lower case is i and ... */
+#define DOT_ABOVE 0x307
 
 typedef struct scan
 {
@@ -38,6 +41,7 @@ typedef struct scan
     sst_span   *spans;          /* [limit] of the words of ids, or NULL */
     sst_span    span;           /* of the current word */
     size_t      from;           /* where the current character begins */
+    unsigned char fold;         /* what makes an ASCII letter lower case, and leaves a digit; 0 where case is kept */
     int32_t    *ids;            /* [limit], or NULL to count only */
     uint64_t    limit;          /* pieces wanted */
     uint64_t    count;          /* pieces found, those beyond limit too */
@@ -46,24 +50,21 @@ typedef struct scan
     unsigned char word[WORD_ROOM];  /* from [PREFIX] on, normalised */
 } scan;
 
-/*
- * What a byte becomes in a word (upper case is lower case already), or one of these. '[' is apart since a special
- * token may begin there.
- */
+/* What a byte is. Digits are letters here; '[' is apart since a special token may begin there. */
 enum
 {
-    WIDE, GONE, SPACE, PUNCT, BRACKET
+    WIDE, GONE, SPACE, PUNCT, BRACKET, LETTER
 };
 
 static const unsigned char ascii[256] = {
     GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, SPACE, SPACE, GONE, GONE, SPACE, GONE, GONE,
     GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE, GONE,
     SPACE, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT,
-    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT,
-    PUNCT, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
-    'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', BRACKET, PUNCT, PUNCT, PUNCT, PUNCT,
-    PUNCT, 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o',
-    'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', PUNCT, PUNCT, PUNCT, PUNCT, GONE
+    LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT, PUNCT,
+    PUNCT, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER,
+    LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, BRACKET, PUNCT, PUNCT, PUNCT, PUNCT,
+    PUNCT, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER,
+    LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, LETTER, PUNCT, PUNCT, PUNCT, PUNCT, GONE
 };                              /* WIDE from 128 on */
 
 static inline void
@@ -206,7 +207,7 @@ char_traits(int32_t c)
     const unicode_difference *known;
 
     if (c < 128)                /* punctuation, or a letter out of a decomposition */
-        return ascii[c] > BRACKET ? (traits) {CHAR_KEPT, true, ascii[c]} : (traits) {CHAR_PUNCT, true, c};
+        return ascii[c] == LETTER ? (traits) {CHAR_KEPT, true, c | ASCII_FOLD} : (traits) {CHAR_PUNCT, true, c};
     if (c == 0xFFFD)
         return (traits) {CHAR_REMOVED, true, c};
     known = find_difference(c);
@@ -233,18 +234,28 @@ extend_span(scan *s)
     s->span.to = (size_t) (s->at - s->text);
 }
 
+static void
+put_char(scan *s, int32_t c)
+{
+    if (s->chars < SST_MAX_WORD)
+        s->bytes += (size_t) utf8proc_encode_char(c, s->word + PREFIX + s->bytes);
+    s->chars++;
+}
+
 /* A character after decomposition. */
 static void
-add_char(scan *s, traits t)
+add_char(scan *s, int32_t c, traits t)
 {
+    const sst_normalizer *normalizer = &s->vocab->normalizer;
+
     if (t.kind == CHAR_PUNCT)
         end_word(s);
     extend_span(s);
-    if (t.kind == CHAR_MARK)
+    if (t.kind == CHAR_MARK && normalizer->strip_accents)
         return;
-    if (s->chars < SST_MAX_WORD)
-        s->bytes += (size_t) utf8proc_encode_char(t.lower, s->word + PREFIX + s->bytes);
-    s->chars++;
+    put_char(s, normalizer->lowercase ? t.lower : c);
+    if (c == DOTTED_I && normalizer->lowercase)
+        put_char(s, DOT_ABOVE); /* the one character whose lower case is two */
     if (t.kind == CHAR_PUNCT)
         end_word(s);
 }
@@ -255,10 +266,10 @@ add_decomposed(scan *s, int32_t c, traits t)
     utf8proc_int32_t parts[CANONICAL_MAX] = {c};
     utf8proc_ssize_t n = 1;
 
-    if (!t.whole)
+    if (!t.whole && s->vocab->normalizer.strip_accents)
         n = utf8proc_decompose_char(c, parts, CANONICAL_MAX, UTF8PROC_DECOMPOSE, NULL);
     for (utf8proc_ssize_t i = 0; i < n && i < CANONICAL_MAX; i++)
-        add_char(s, parts[i] == c ? t : char_traits(parts[i]));
+        add_char(s, parts[i], parts[i] == c ? t : char_traits(parts[i]));
 }
 
 /* ---- text to characters ---------------------------------------------------------------------- */
@@ -278,7 +289,7 @@ read_wide(scan *s)
     t = char_traits(c);
     if (t.kind == CHAR_REMOVED)
         return;
-    apart = t.kind == CHAR_SPACE || is_cjk(c);
+    apart = t.kind == CHAR_SPACE || (s->vocab->normalizer.split_chinese && is_cjk(c));
     if (apart)
         end_word(s);
     if (t.kind != CHAR_SPACE)
@@ -293,10 +304,22 @@ read_letters(scan *s, const unsigned char *stop)
 {
     if (s->chars == 0)
         s->span.from = s->from;
-    for (; s->at < stop && ascii[*s->at] > BRACKET; s->at++)
+    for (; s->at < stop && ascii[*s->at] == LETTER; s->at++)
         if (s->chars++ < SST_MAX_WORD)
-            s->word[PREFIX + s->bytes++] = ascii[*s->at];
+            s->word[PREFIX + s->bytes++] = *s->at | s->fold;
     s->span.to = (size_t) (s->at - s->text);
+}
+
+/* A byte that is punctuation. */
+static void
+read_punctuation(scan *s)
+{
+    const unsigned char c = *s->at++;
+
+    end_word(s);
+    extend_span(s);
+    put_char(s, c);
+    end_word(s);
 }
 
 /* The special tokens are found in the raw text, before anything else and also inside words. */
@@ -326,7 +349,7 @@ read_bracket(scan *s)
     }
     s->stuck = s->partial && s->end - s->at < SPECIAL_MAX;
     if (!s->stuck)
-        add_char(s, char_traits(*s->at++));
+        read_punctuation(s);
 }
 
 /* More pieces than wanted, for certain: a word that has begun gives at least one. */
@@ -353,7 +376,7 @@ read_block(scan *s, const unsigned char *stop)
                 s->at++;
                 break;
             case PUNCT:
-                add_char(s, char_traits(*s->at++));
+                read_punctuation(s);
                 break;
             case BRACKET:
                 read_bracket(s);
@@ -390,7 +413,7 @@ scan_of(const sst_vocab *vocab, const char *text, size_t len, bool partial, cons
     const unsigned char *bytes = (const unsigned char *) text;
 
     return (scan) {.vocab = vocab, .tick = tick, .text = bytes, .at = bytes, .end = bytes + len, .stop = bytes + len,
-        .partial = partial, .limit = UINT64_MAX};
+        .partial = partial, .limit = UINT64_MAX, .fold = vocab->normalizer.lowercase ? ASCII_FOLD : 0};
 }
 
 size_t
@@ -451,6 +474,12 @@ sst_tokenize_slice(const sst_vocab *vocab, sst_word *word, const char *slice, si
     memcpy(word->text, s.word, sizeof(s.word));
     *count = (size_t) s.count;
     return (size_t) (s.at - (const unsigned char *) slice);
+}
+
+bool
+sst_is_mark(int32_t c)
+{
+    return char_traits(c).kind == CHAR_MARK;
 }
 
 const char *

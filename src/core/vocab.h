@@ -72,4 +72,7 @@ sst_vocab_probe(const sst_vocab *vocab, uint32_t hash, const void *bytes, size_t
  */
 extern bool sst_vocab_is_sane(const sst_vocab *vocab, uint32_t size, const sst_tick *tick);
 
+/* Is c, beyond ASCII, a mark that goes where accents are stripped? (tokenizer.c) */
+extern bool sst_is_mark(int32_t c);
+
 #endif
