@@ -5,7 +5,7 @@ SANITIZED_CORE = $(CORE:%=host/sanitized/%)
 TEST_PROGRAMS = $(addprefix host/test/,unit bounds hostile golden_tokenizer golden_forward so/unit so/golden_forward fault.so)
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
-FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,config.o safetensors.o vocab_table.o) \
+FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,$(filter-out weights.o,$(PACK_READERS))) \
 	test/fuzz/tokenizer_properties.o)
 TEST_OBJS = $(SANITIZED_CORE) $(TEST_PROGRAMS) $(FUZZERS) $(FUZZ_OBJS)
 

@@ -13,9 +13,8 @@ HOST_LIBS = $(PACK_LIBS) $(UTF8PROC_LIBS) -lm
 
 PACK = distilsst-pack
 PACK_HERE = $(if $(subst =$(CC),,=$(HOST_CC)),host/)$(PACK)
-PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o source.o build.o compare.o output.o config.o safetensors.o \
-	vocab_table.o) \
-	$(CORE))
+PACK_READERS = config.o architecture.o json.o weights.o safetensors.o tokenizer_files.o tokenizer_json.o vocab_table.o
+PACK_OBJS = $(addprefix host/,$(addprefix tools/pack/,main.o source.o build.o compare.o output.o $(PACK_READERS)) $(CORE))
 SYNTHETIC = host/tools/synthetic
 MAP_MODEL = host/tools/support/map_model.o
 TOOL_OBJS = $(PACK_OBJS) $(SYNTHETIC) $(MAP_MODEL)

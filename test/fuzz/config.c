@@ -1,7 +1,7 @@
 /*
- * config.c - any bytes as config.json and tokenizer_config.json.
+ * config.c - any bytes as config.json, tokenizer.json, tokenizer_config.json and special_tokens_map.json.
  *
- * Input: the one, a NUL byte, the other; without a NUL byte there is only the first.
+ * Input: bytes for the first, and after a NUL byte for another one beside it.
  */
 #define _GNU_SOURCE             /* memfd_create */
 #include "config.h"
@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "tokenizer_files.h"
 
 /* A file of these bytes that has a path. */
 static int
@@ -35,22 +36,41 @@ check_config(const model_config *config)
         MUST(config->labels[i] != NULL);
 }
 
+/* The vocabulary and how texts are read, and nothing else. */
+static void
+check_tokenizer(const tokenizer_files *files)
+{
+    sst_vocab_table table;
+    uint32_t    positions = 512;
+
+    if (tokenizer_files_read(files, NULL, &table, &positions) != NULL)
+        return;
+    MUST(positions >= 2 && positions <= 512 && table.vocab.size >= 5 && table.vocab.offsets[table.vocab.size] == table.bytes_len);
+    MUST(table.vocab.normalizer.lowercase <= 1 && table.vocab.normalizer.strip_accents <= 1);
+    sst_vocab_table_free(&table);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *end = memchr(data, '\0', size);
     size_t      len = end ? (size_t) (end - data) : size;
     char        path[32],
-                tokenizer_path[32] = "/proc/self/fd/no such file";
+                second_path[32];
+    const char *absent = "/proc/self/fd/no such file";
     int         fd = memory_file(data, len, path);
-    int         tokenizer_fd = end ? memory_file(end + 1, size - len - 1, tokenizer_path) : -1;
+    int         second_fd = end ? memory_file(end + 1, size - len - 1, second_path) : -1;
     model_config config = {0};
 
-    if (model_config_read(path, tokenizer_path, &config) == NULL)
+    if (model_config_read(path, &config) == NULL)
         check_config(&config);
     model_config_free(&config);
-    close(fd);
     if (end)
-        close(tokenizer_fd);
+    {
+        check_tokenizer(&(tokenizer_files) {absent, path, second_path, absent, absent});
+        check_tokenizer(&(tokenizer_files) {STARTER_VOCABULARY, absent, path, second_path, absent});
+        close(second_fd);
+    }
+    close(fd);
     return 0;
 }

@@ -94,6 +94,7 @@ put_linear(source *src, const char *name, const sst_linear *linear, double facto
 static void
 put_layer(source *src, uint32_t index, const sst_layer *layer)
 {
+    const architecture *a = src->config.architecture;
     const sst_shape *shape = &src->config.shape;
     const struct
     {
@@ -101,24 +102,39 @@ put_layer(source *src, uint32_t index, const sst_layer *layer)
         const sst_linear *linear;
         double      factor;
     }           linears[] = {
-        {"attention.q_lin", &layer->q, 1.0 / sqrt((double) shape->hidden / shape->heads)},
-        {"attention.k_lin", &layer->k, 1.0},
-        {"attention.v_lin", &layer->v, 1.0},
-        {"attention.out_lin", &layer->out, 1.0},
-        {"ffn.lin1", &layer->lin1, 1.0},
-        {"ffn.lin2", &layer->lin2, 1.0},
+        {a->q, &layer->q, 1.0 / sqrt((double) shape->hidden / shape->heads)},
+        {a->k, &layer->k, 1.0},
+        {a->v, &layer->v, 1.0},
+        {a->out, &layer->out, 1.0},
+        {a->lin1, &layer->lin1, 1.0},
+        {a->lin2, &layer->lin2, 1.0},
     };
     char        name[100];
 
     for (size_t i = 0; i < sizeof(linears) / sizeof(linears[0]); i++)
     {
-        snprintf(name, sizeof(name), "distilbert.transformer.layer.%u.%s", index, linears[i].name);
+        snprintf(name, sizeof(name), "%s.%u.%s", a->layers, index, linears[i].name);
         put_linear(src, name, linears[i].linear, linears[i].factor);
     }
-    snprintf(name, sizeof(name), "distilbert.transformer.layer.%u.sa_layer_norm", index);
+    snprintf(name, sizeof(name), "%s.%u.%s", a->layers, index, a->sa_norm);
     put_norm(src, name, &layer->sa_norm, shape->hidden);
-    snprintf(name, sizeof(name), "distilbert.transformer.layer.%u.output_layer_norm", index);
+    snprintf(name, sizeof(name), "%s.%u.%s", a->layers, index, a->out_norm);
     put_norm(src, name, &layer->out_norm, shape->hidden);
+}
+
+/* All rows of the embeddings of a kind, word, position or token_type, for the caller to free. */
+static float *
+read_embeddings(source *src, const char *kind, size_t rows)
+{
+    const size_t d = src->config.shape.hidden;
+    float      *values = malloc(rows * d * sizeof(float));
+    char        name[100];
+
+    if (!values)
+        die("out of memory");
+    snprintf(name, sizeof(name), "%s.%s_embeddings.weight", src->config.architecture->embeddings, kind);
+    source_tensor(src, name, rows, d, values);
+    return values;
 }
 
 /* ---- word embeddings ------------------------------------------------------------------------- */
@@ -208,18 +224,6 @@ choose_words(const float *words, const sst_shape *shape)
         words_survive(words, *shape, SST_WORDS_BF16) ? SST_WORDS_BF16 : SST_WORDS_F32;
 }
 
-static float *
-read_words(source *src)
-{
-    const sst_shape *shape = &src->config.shape;
-    float      *words = malloc((size_t) shape->vocab * shape->hidden * sizeof(float));
-
-    if (!words)
-        die("out of memory");
-    source_tensor(src, "distilbert.embeddings.word_embeddings.weight", shape->vocab, shape->hidden, words);
-    return words;
-}
-
 static void
 put_words(const float *words, const sst_model *model)
 {
@@ -232,31 +236,37 @@ put_words(const float *words, const sst_model *model)
     }
 }
 
-/* A model that reads fewer tokens than it has positions needs no more of them. */
+/*
+ * A model that reads fewer tokens than it has positions needs no more of them. All tokens of a text have BERT's type 0,
+ * which is added here.
+ */
 static void
 put_positions(source *src, const sst_model *model)
 {
-    const size_t rows = src->config.position_rows;
     const size_t d = model->shape.hidden;
-    float      *all = malloc(rows * d * sizeof(float));
+    float      *all = read_embeddings(src, "position", src->config.position_rows);
+    float      *types = src->config.token_types ? read_embeddings(src, "token_type", src->config.token_types) : NULL;
+    float      *to = (float *) model->position;
 
-    if (!all)
-        die("out of memory");
-    source_tensor(src, "distilbert.embeddings.position_embeddings.weight", rows, d, all);
-    memcpy((float *) model->position, all, model->shape.positions * d * sizeof(float));
+    for (size_t i = 0; i < model->shape.positions * d; i++)
+        to[i] = types ? all[i] + types[i % d] : all[i];
     free(all);
+    free(types);
 }
 
 static void
 put_weights(source *src, const sst_model *model)
 {
+    const architecture *a = src->config.architecture;
     const sst_shape *shape = &model->shape;
+    char        name[100];
 
     put_positions(src, model);
-    put_norm(src, "distilbert.embeddings.LayerNorm", &model->embedding_norm, shape->hidden);
+    snprintf(name, sizeof(name), "%s.LayerNorm", a->embeddings);
+    put_norm(src, name, &model->embedding_norm, shape->hidden);
     for (uint32_t i = 0; i < shape->layers; i++)
         put_layer(src, i, &model->layer[i]);
-    put_linear(src, "pre_classifier", &model->pre_classifier, 1.0);
+    put_linear(src, a->pre_classifier, &model->pre_classifier, 1.0);
     put_linear(src, "classifier", &model->classifier, 1.0);
 }
 
@@ -353,7 +363,7 @@ build_packed(source *src, const char *name)
     sst_packed_header empty = {.magic = {0}};
     sst_packed_header *header;
     sst_model   model;
-    float      *words = read_words(src);
+    float      *words = read_embeddings(src, "word", src->config.shape.vocab);
 
     fill_header(src, name, &empty);
     empty.shape.words = choose_words(words, &empty.shape);

@@ -1,9 +1,9 @@
 /*
- * distilsst-pack - turn a Hugging Face folder of a DistilBertForSequenceClassification into a packed file.
+ * distilsst-pack - turn a Hugging Face folder of a sequence classifier into a packed file.
  *
  *   distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--compare]
  *
- * DIR holds config.json, model.safetensors (F32, F16 or BF16) and vocab.txt. All shapes come from config.json. The model's
+ * DIR is as transformers' save_pretrained leaves it: docs/models.md. All shapes come from config.json. The model's
  * full name is BASE-XXXXXXXX, with the first digits of its fingerprint. OUT is a folder, where the file gets that name, or
  * the file.
  */
@@ -39,8 +39,8 @@ usage(FILE *to)
 {
     fputs("usage: distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--compare]\n"
           "\n"
-          "Packs the Hugging Face folder DIR (config.json, model.safetensors, vocab.txt) of a\n"
-          "DistilBertForSequenceClassification for distilsst. The model's name is BASE-XXXXXXXX, with the\n"
+          "Packs the Hugging Face folder DIR (config.json, model.safetensors, tokenizer.json or vocab.txt) of a\n"
+          "DistilBert- or BertForSequenceClassification for distilsst. The model's name is BASE-XXXXXXXX, with the\n"
           "first digits of its fingerprint. OUT is a folder, in which the file gets that name, or the file.\n"
           "A file that exists is never replaced.\n"
           "\n"

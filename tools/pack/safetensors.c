@@ -261,6 +261,8 @@ safetensors_read(safetensors *st, const char *name, size_t rows, size_t columns,
     }
     if (strcmp(dtype, "F32") != 0 && strcmp(dtype, "F16") != 0 && strcmp(dtype, "BF16") != 0)
         return fail(st, "tensor \"%s\" has dtype %s; only F32, F16 and BF16 are read", name, dtype);
+    if (!values)
+        return true;
     size = dtype_size(dtype);
     tensor_range(tensor, &begin, &end);
     for (size_t i = 0; i < count; i++)

@@ -29,7 +29,8 @@ extern void safetensors_close(safetensors *st);
 
 /*
  * Read the tensor name, which must have the shape rows x columns (columns 0: a vector of rows), into values as
- * float32. F32, F16 and BF16 are read, all exactly. Refuses NaN and infinite values.
+ * float32. F32, F16 and BF16 are read, all exactly. Refuses NaN and infinite values. values NULL: only see whether it is
+ * there, in such a shape and dtype.
  */
 extern bool safetensors_read(safetensors *st, const char *name, size_t rows, size_t columns, float *values);
 

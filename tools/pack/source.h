@@ -5,19 +5,22 @@
 #define SOURCE_H
 
 #include "config.h"
-#include "safetensors.h"
 #include "vocab_table.h"
+#include "weights.h"
 
 typedef struct source
 {
     const char *dir;
     model_config config;
     sst_vocab_table table;
-    safetensors tensors;
+    weights     weights;
     char        fingerprint[65];    /* 64 hex digits */
 } source;
 
-/* Read the folder src->dir, all but the tensors' values, for the precision in src->config.shape. */
+/*
+ * Read the folder src->dir, all but the tensors' values, for the precision in src->config.shape. The tensors are all there, in
+ * the shapes that config.json says.
+ */
 extern void source_read(source *src);
 extern void source_free(source *src);
 

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <utf8proc.h>
+
 #define MAX_FILE (1u << 30)     /* offsets have 32 bits */
+
+static char message[100];
 
 /* The whole file in *data, which the caller frees. */
 static const char *
@@ -139,6 +143,39 @@ find_specials(sst_vocab_table *table)
     return NULL;
 }
 
+/*
+ * The tokenizer does not put a text's marks into canonical order. That can matter only where the vocabulary has marks of
+ * several orders, which stripping accents leaves.
+ */
+static const char *
+check_marks(const sst_vocab_table *table)
+{
+    const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *) table->bytes;
+    utf8proc_propval_t order = 0;
+    utf8proc_int32_t c;
+
+    for (size_t at = 0; at < table->bytes_len;)
+    {
+        utf8proc_ssize_t n = utf8proc_iterate(bytes + at, (utf8proc_ssize_t) (table->bytes_len - at), &c);
+        utf8proc_propval_t its = n > 0 ? utf8proc_get_property(c)->combining_class : 0;
+
+        at += n > 0 ? (size_t) n : 1;
+        if (its == 0 || sst_is_mark(c))
+            continue;
+        if (order != 0 && its != order)
+            return "the vocabulary has marks of several combining classes, which are read only where strip_accents is false";
+        order = its;
+    }
+    return NULL;
+}
+
+const char *
+sst_vocab_table_normalizer(sst_vocab_table *table, sst_normalizer normalizer)
+{
+    table->vocab.normalizer = normalizer;
+    return normalizer.strip_accents ? check_marks(table) : NULL;
+}
+
 const char *
 sst_vocab_table_make(char *lines, size_t len, sst_vocab_table *out)
 {
@@ -163,6 +200,55 @@ sst_vocab_table_make(char *lines, size_t len, sst_vocab_table *out)
     return NULL;
 }
 
+/* Does bytes[0..len) end in a character that Unicode calls white space? */
+static bool
+ends_in_blank(const char *bytes, size_t len)
+{
+    const unsigned char *at = (const unsigned char *) bytes + len;
+    size_t      n = 1;
+    utf8proc_int32_t c;
+
+    while (n < len && n < 4 && (at[-n] & 0xC0) == 0x80)
+        n++;
+    if (len == 0 || utf8proc_iterate(at - n, (utf8proc_ssize_t) n, &c) <= 0)
+        return false;
+    return (c >= 9 && c <= 13) || c == 0x85 || (utf8proc_category(c) >= UTF8PROC_CATEGORY_ZS && utf8proc_category(c) <= UTF8PROC_CATEGORY_ZP);
+}
+
+/*
+ * Some releases of transformers read a piece without the blanks at its end, others with them; some end a line at a
+ * carriage return. It is all one where nothing else is in the piece: such a piece is in no text.
+ */
+static bool
+is_read_differently(const char *piece, size_t len)
+{
+    if (memchr(piece, '\r', len))
+        return true;
+    if (!ends_in_blank(piece, len))
+        return false;
+    while (len > 0 && ends_in_blank(piece, len))
+        for (len--; len > 0 && (piece[len] & 0xC0) == 0x80; len--)
+            ;
+    return len > 0;
+}
+
+static const char *
+check_blanks(const sst_vocab *vocab)
+{
+    for (uint32_t id = 0; id < vocab->size; id++)
+    {
+        size_t      len;
+        const char *piece = sst_piece(vocab, (int32_t) id, &len);
+
+        if (is_read_differently(piece, len))
+        {
+            snprintf(message, sizeof(message), "piece %u of the vocabulary has a blank at its end, or a carriage return", id);
+            return message;
+        }
+    }
+    return NULL;
+}
+
 const char *
 sst_vocab_table_read(const char *path, sst_vocab_table *out)
 {
@@ -175,7 +261,13 @@ sst_vocab_table_read(const char *path, sst_vocab_table *out)
         free(lines);
         return problem;
     }
-    return sst_vocab_table_make(lines, len, out);
+    problem = sst_vocab_table_make(lines, len, out);
+    if (problem)
+        return problem;
+    problem = check_blanks(&out->vocab);
+    if (problem)
+        sst_vocab_table_free(out);
+    return problem;
 }
 
 void
