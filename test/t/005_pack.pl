@@ -14,6 +14,7 @@ use Time::HiRes qw(sleep);
 
 my $dir = server_dir();
 my $json = JSON::PP->new->canonical->utf8;
+my ($LAYOUT, $ARITHMETIC) = read_file("$ROOT/src/core/packed.h") =~ /#define SST_PACKED_LAYOUT (\d+).*#define SST_ARITHMETIC (\d+)/s;
 my $session = SstTest::Session->new;
 $session->query("LOAD 'distilsst'");
 
@@ -108,21 +109,14 @@ for my $dtype ('F16', 'BF16')
 
 # --- Odd shapes and labels ---
 
-# BASE and the first digits of the fingerprint of a packed file.
-sub full_name
-{
-	my ($base, $file) = @_;
-	my ($digits) = read_file($file) =~ /\A.{124}\Q$base\E-[0-9a-f]{8}\0+([0-9a-f]{8})/s;
-	return "$base-$digits";
-}
-
 {
 	my %files = read_folder(made_folder("$dir/odd", '3,75,5,37,33,307,3'));
 	my %labels = (0 => 'meh', 1 => "tr\x{e8}s bien", 2 => 'so bad');
 	$files{'config.json'} = config($files{'config.json'}, id2label => \%labels, _name_or_path => 'some/odd-one');
 	my $model = pack_model(write_folder(%files), "$dir/odd.dsst");
 	is(sql_in_model($model, 'SELECT name, "precision", layers, hidden, heads, vocabulary, max_tokens, bytes FROM sst2_model()'),
-		join('|', full_name('odd-one', $model), 'fp32', 3, 75, 5, 307, 33, -s $model), 'sst2_model() of an odd shape');
+		join('|', (model_name($model))[0], 'fp32', 3, 75, 5, 307, 33, -s $model), 'sst2_model() of an odd shape');
+	like((model_name($model))[0], qr/^odd-one-/, 'of which the name is that of config.json');
 	is($session->query('SELECT count(*), bool_and(ok) FROM sst2_selftest()'), '5|t', 'sst2_selftest() of it');
 	is($session->query("SELECT sst2_logits('a b c') = sst2_logits(sst2_token_ids('a b c'))"), 't', 'it reads token ids');
 
@@ -163,7 +157,7 @@ sub fingerprint
 {
 	my ($precision, %sha256) = @_;
 	return sha256_hex(join('', map { "$_ $sha256{$_}\n" } 'config.json', 'model.safetensors', 'vocab.txt')
-		  . "precision $precision\nlayout 3\narithmetic 2\n");
+		  . "precision $precision\nlayout $LAYOUT\narithmetic $ARITHMETIC\n");
 }
 {
 	my ($official) = read_file("$ROOT/src/selftest.c") =~ /#define OFFICIAL_FP32 "(\w+)"/;
@@ -202,39 +196,159 @@ sub refuses_config
 	refuses($name, { %good, 'config.json' => config($good{'config.json'}, %changes) }, qq("DIR/config.json": $message));
 }
 
-my $known = 'only DistilBertForSequenceClassification is known';
 refuses('no config.json', { %good, 'config.json' => undef },
 	'"DIR/config.json": unable to open DIR/config.json: No such file or directory');
-refuses('config.json that is no JSON', { %good, 'config.json' => '{"dim": ' },
-	q("DIR/config.json": unexpected token near end of file));
-refuses_config('another architecture', "the architecture is BertForSequenceClassification; $known",
+refuses('config.json that is no JSON', { %good, 'config.json' => "{\n\"dim\": " },
+	q("DIR/config.json", line 2: unexpected token near end of file));
+refuses('config.json that is a list', { %good, 'config.json' => '[]' }, '"DIR/config.json": it holds no JSON object');
+refuses('a key given twice', { %good, 'config.json' => '{"dim": 1, "dim": 2}' },
+	qr/"[^"]+config\.json", line 1: duplicate object key.*/);
+refuses_config('another architecture',
+	'"architectures" is ["BertForSequenceClassification"]; known: ["DistilBertForSequenceClassification"]',
 	architectures => ['BertForSequenceClassification']);
-refuses_config('no architecture', "the architecture is not given; $known", architectures => undef);
-refuses('wrong model_type', { %good, 'config.json' => config($good{'config.json'}, model_type => 'bert') },
-	qr/"[^"]+config\.json": .*(?:model_type|architecture).*/);
-refuses_config('activation relu', '"activation" is not "gelu"', activation => 'relu');
-refuses_config("no $_", qq("$_" is missing or not a whole number), $_ => undef)
+refuses_config('no architecture', '"architectures" is missing; known: ["DistilBertForSequenceClassification"]',
+	architectures => undef);
+refuses_config('another model_type', '"model_type" is roberta; known: "distilbert", "bert"', model_type => 'roberta');
+refuses_config("the keys of another model_type", 'what "activation" asks for is not known', model_type => 'bert',
+	map { $_ => undef } 'dim', 'dropout', 'attention_dropout', 'hidden_dim', 'n_heads', 'n_layers');
+refuses_config('an unknown key', 'what "num_attention_heads" asks for is not known', num_attention_heads => 2);
+refuses_config('activation relu', '"activation" is "relu"; known: null, "gelu"', activation => 'relu');
+refuses_config("no $_", qq("$_" is missing or no number), $_ => undef)
   for 'n_layers', 'dim', 'n_heads', 'hidden_dim', 'vocab_size', 'max_position_embeddings';
-refuses_config('dim as text', '"dim" is missing or not a whole number', dim => '32a');
-refuses_config('0 layers', '"n_layers" is 0; it must be 1 to 64', n_layers => 0);
-refuses_config('negative dim', '"dim" is -32; it must be 1 to 16384', dim => -32);
+refuses_config('dim as text', '"dim" is missing or no number', dim => '32a');
+refuses_config('0 layers', '"n_layers" is 0; it must be a whole number of 1 to 64', n_layers => 0);
+refuses_config('half a layer', '"n_layers" is 1.5; it must be a whole number of 1 to 64', n_layers => 1.5);
+refuses_config('negative dim', '"dim" is -32; it must be a whole number of 1 to 16384', dim => -32);
 refuses_config('too many heads', '"dim" is not a multiple of "n_heads"', n_heads => 5);
 refuses_config('one label', '"id2label" has 1 labels; it must have 2 to 1024', id2label => { 0 => 'A' });
 refuses_config('a label left out', '"id2label" has no name for label 1', id2label => { 0 => 'A', 2 => 'B' });
-refuses_config('several labels at once', '"problem_type" is not single-label classification',
+refuses_config('another number of labels', '"num_labels" is not 2, as "id2label" has it', num_labels => 3);
+refuses_config('several labels at once',
+	'"problem_type" is "multi_label_classification"; known: null, "single_label_classification"',
 	problem_type => 'multi_label_classification');
-refuses('a cased tokenizer', { %good, 'tokenizer_config.json' => '{"do_lower_case": false}' },
-	'"DIR/config.json": tokenizer_config.json beside it asks for a cased tokenizer, or one that keeps accents or does '
-	  . 'not split Chinese characters; only that of bert-base-uncased is known');
+refuses_config('sigmoid', '"function_to_apply" is "sigmoid"; known: null, "softmax"', function_to_apply => 'sigmoid');
+refuses('an adapter', { %good, 'adapter_config.json' => '{}' },
+	'"DIR/adapter_config.json": adapters are not known; merge them into the model and save it');
 
-refuses('no vocab.txt', { %good, 'vocab.txt' => undef }, '"DIR/vocab.txt": the vocabulary cannot be opened');
+# --- The tokenizer: see also ../transformers ---
+
+refuses('no vocabulary', { %good, 'vocab.txt' => undef }, '"DIR/tokenizer.json" and "DIR/vocab.txt" are missing');
 refuses("no [$_]", { %good, 'vocab.txt' => $good{'vocab.txt'} =~ s/^\[$_\]$/none/mr },
 	qq("DIR/vocab.txt": the vocabulary has no [$_])) for 'PAD', 'UNK', 'CLS', 'SEP', 'MASK';
 refuses('a line too few', { %good, 'vocab.txt' => $good{'vocab.txt'} =~ s/.*\n\z//r },
-	'"DIR/vocab.txt" has 299 lines, but config.json says vocab_size 300');
+	'"DIR/vocab.txt" has 299 pieces, but config.json says vocab_size 300');
 refuses('a line too many', { %good, 'vocab.txt' => "$good{'vocab.txt'}more\n" },
-	'"DIR/vocab.txt" has 301 lines, but config.json says vocab_size 300');
+	'"DIR/vocab.txt" has 301 pieces, but config.json says vocab_size 300');
 refuses('empty vocab.txt', { %good, 'vocab.txt' => '' }, '"DIR/vocab.txt": the vocabulary is empty');
+refuses('a blank behind a piece', { %good, 'vocab.txt' => $good{'vocab.txt'} =~ s/\A((?:.*\n){20}.*)/$1 /r },
+	qr/"[^"]+vocab\.txt": piece \d+ of the vocabulary has a blank at its end, or a carriage return/);
+
+sub refuses_tokenizer
+{
+	my ($name, $message, $file, $contents) = @_;
+	refuses($name, { %good, $file => $contents }, qq("DIR/$file"$message));
+}
+
+refuses_tokenizer('a tokenizer_config.json that is no JSON', q(, line 2: '}' expected near end of file),
+	'tokenizer_config.json', qq({"do_lower_case": true\n));
+refuses_tokenizer('a limit of 1', ': "model_max_length" is not a whole number of at least 2',
+	'tokenizer_config.json', '{"model_max_length": 1}');
+refuses_tokenizer('another tokenizer', ': "tokenizer_class" is "BertJapaneseTokenizer"; known: null, "DistilBertTokenizer", '
+	  . '"DistilBertTokenizerFast", "BertTokenizer", "BertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"',
+	'tokenizer_config.json', '{"tokenizer_class": "BertJapaneseTokenizer"}');
+refuses_tokenizer('an unknown setting', ': what "lower" asks for is not known', 'tokenizer_config.json', '{"lower": 1}');
+refuses_tokenizer('a mask token of another name', ': "mask_token" is <mask>; known: "[MASK]"',
+	'special_tokens_map.json', '{"mask_token": "<mask>"}');
+refuses_tokenizer('an added token', ': what "[ENT]" asks for is not known', 'added_tokens.json', '{"[ENT]": 300}');
+refuses_tokenizer('a tokenizer.json of nothing', ': "version" is missing; known: "1.0"', 'tokenizer.json', '{}');
+
+# tokenizer.json as transformers 5 writes it, of the pieces of vocab.txt
+sub tokenizer_json
+{
+	my (%normalizer) = @_;
+	my %id;
+	my @pieces = split /\n/, $good{'vocab.txt'};
+	utf8::decode($_) for @pieces;
+	@id{@pieces} = 0 .. $#pieces;
+	return $json->encode({
+		version => '1.0', truncation => undef, padding => undef, decoder => undef,
+		added_tokens => [ map { { id => $id{$_}, content => $_, normalized => JSON::PP::false, special => JSON::PP::true } }
+				'[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]' ],
+		normalizer => { type => 'BertNormalizer', clean_text => JSON::PP::true, handle_chinese_chars => JSON::PP::true,
+			strip_accents => undef, lowercase => JSON::PP::true, %normalizer },
+		pre_tokenizer => { type => 'BertPreTokenizer' },
+		post_processor => { type => 'BertProcessing', sep => [ '[SEP]', $id{'[SEP]'} ], cls => [ '[CLS]', $id{'[CLS]'} ] },
+		model => { type => 'WordPiece', unk_token => '[UNK]', continuing_subword_prefix => '##', max_input_chars_per_word => 100,
+			vocab => \%id } });
+}
+
+refuses_tokenizer('small letters in tokenizer.json alone', ': "normalizer.lowercase" comes to false, but "do_lower_case" in '
+	  . 'tokenizer_config.json, or its default, to true', 'tokenizer.json', tokenizer_json(lowercase => JSON::PP::false));
+refuses('another vocab.txt',
+	{ %good, 'tokenizer.json' => tokenizer_json(), 'vocab.txt' => $good{'vocab.txt'} =~ s/^\[MASK\]\n(.*)\n/$1\n[MASK]\n/mr },
+	qr/"[^"]+vocab\.txt" has ".*" for piece \d+, but tokenizer\.json "\[MASK\]"/);
+
+sub fingerprint_with
+{
+	my (%changes) = @_;
+	my $model = pack_model(write_folder(%good, %changes), "$dir/with" . ++$folders . '.dsst');
+	return (model_name($model))[1];
+}
+
+{
+	my $fingerprint = fingerprint_with();
+	my %limit = ('tokenizer_config.json' => '{"model_max_length": 1000000000000000019884624838656}');
+	is(fingerprint_with(%limit), $fingerprint, 'no limit is the limit of the positions');
+	is(fingerprint_with('tokenizer.json' => tokenizer_json()), $fingerprint, 'tokenizer.json beside vocab.txt is the same model');
+	is(fingerprint_with('tokenizer.json' => tokenizer_json(), 'vocab.txt' => undef), $fingerprint, 'and alone');
+	my @others = map { fingerprint_with('tokenizer_config.json' => $_) } '{"do_lower_case": false}', '{"strip_accents": false}',
+	  '{"tokenize_chinese_chars": false}', '{"model_max_length": 9}';
+	my %all = map { $_ => 1 } $fingerprint, @others;
+	is(keys %all, 5, 'what changes the reading of texts makes another model');
+	is($others[3], sha256_hex(join('', map { "$_ " . sha256_hex($good{$_}) . "\n" } 'config.json', 'model.safetensors', 'vocab.txt')
+			. "model_max_length 9\nprecision fp32\nlayout $LAYOUT\narithmetic $ARITHMETIC\n"), 'of a fingerprint that says so');
+	is(sql_in_model(pack_model(write_folder(%good, 'tokenizer_config.json' => '{"model_max_length": 9}'), "$dir/nine.dsst"),
+		q(SELECT array_length(sst2_token_ids('a b c d e f g h i j k'), 1), max_tokens FROM sst2_model())), '9|9', 'and is obeyed');
+}
+
+# --- Weights ---
+
+{
+	my $folder = write_folder(%good, 'config.json' => config($good{'config.json'}, dim => 16384, hidden_dim => 16384, n_layers => 64));
+	my $said;
+	IPC::Run::run([ 'sh', '-c', "ulimit -v 400000; exec '$BUILD/distilsst-pack' $folder $folder/out.dsst" ], '2>', \$said);
+	is($said, qq(distilsst-pack: "$folder/model.safetensors": tensor "distilbert.embeddings.word_embeddings.weight" )
+		  . "has shape [300,32], not [300,16384] as config.json says\n", 'a shape is looked at before memory is taken for it');
+}
+
+# The same weights in two files, by an index.
+{
+	my ($header, $data) = split_safetensors($good{'model.safetensors'});
+	my $tensors = $json->decode($header);
+	my (%map, %shard);
+	for my $name (grep { $_ ne '__metadata__' } sort keys %$tensors)
+	{
+		my ($from, $to) = @{ $tensors->{$name}{data_offsets} };
+		my $shard = $shard{ $map{$name} = keys(%map) % 2 ? 'b.safetensors' : 'a.safetensors' } //= { header => {}, data => '' };
+		$shard->{header}{$name} = { %{ $tensors->{$name} }, data_offsets => [ length $shard->{data}, length($shard->{data}) + $to - $from ] };
+		$shard->{data} .= substr($data, $from, $to - $from);
+	}
+	my %sharded = (%good, 'model.safetensors' => undef, 'model.safetensors.index.json' => $json->encode({ weight_map => \%map }),
+		map { $_ => join_safetensors($json->encode($shard{$_}{header}), $shard{$_}{data}) } keys %shard);
+	my $model = pack_model(write_folder(%sharded), "$dir/sharded.dsst");
+	is(sql_in_model($model, $logits), sql_in_model("$dir/good.dsst", $logits), 'sharded weights are read');
+	is((model_name($model))[1], sha256_hex(join('', map { "$_ " . sha256_hex($sharded{$_}) . "\n" } 'config.json',
+			'model.safetensors.index.json', 'a.safetensors', 'b.safetensors', 'vocab.txt')
+			. "precision fp32\nlayout $LAYOUT\narithmetic $ARITHMETIC\n"), 'and stand in the fingerprint');
+	refuses('a tensor in two files', { %sharded, 'b.safetensors' => $good{'model.safetensors'} },
+		qr{"[^"]+/a\.safetensors" and "[^"]+/b\.safetensors" both have the tensor "\S+"});
+	refuses('a file that is missing', { %sharded, 'b.safetensors' => undef },
+		'could not open "DIR/b.safetensors": No such file or directory');
+	refuses('a file elsewhere', { %sharded, 'model.safetensors.index.json' => '{"weight_map": {"x": "../a.safetensors"}}' },
+		'"DIR/model.safetensors.index.json": "weight_map" names no file of this folder for "x"');
+	refuses('an index of nothing', { %sharded, 'model.safetensors.index.json' => '{}' },
+		'"DIR/model.safetensors.index.json": "weight_map" is empty or no JSON object');
+}
 
 sub refuses_weights
 {
