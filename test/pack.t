@@ -77,7 +77,7 @@ sub source_named
 	my $other = new_folder() . '/a folder';
 	make_path($other);
 	my $config = read_file("$source/config.json");
-	my $new = defined $name_or_path ? qq("_name_or_path": "$name_or_path") : '"x": 0';
+	my $new = defined $name_or_path ? qq("_name_or_path": "$name_or_path") : '"finetuning_task": null';
 	$config =~ s/"_name_or_path": "synthetic"/$new/ or die;
 	write_file("$other/config.json", $config);
 	symlink "$source/$_", "$other/$_" for 'model.safetensors', 'vocab.txt';
