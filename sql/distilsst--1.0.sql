@@ -205,9 +205,10 @@ COMMENT ON TABLE sst2_backfills IS
 
 CREATE VIEW sst2_progress AS
     SELECT relation::regclass, role::regrole, done, total AS estimated_total, rate::real AS rows_per_second, started, updated,
-        updated + (total - done) / nullif(rate, 0) * interval '1 second' AS estimated_end, fingerprint
-    FROM (SELECT *, (done - measured_done) / nullif(extract(epoch FROM updated - measured_from), 0)::float8 AS rate
-        FROM sst2_backfills) b
+        updated + (total - done)::float8 / nullif(rate, 0::float8) * interval '1 second' AS estimated_end, fingerprint
+    -- operators of exactly these types, which no schema of the search_path can offer before pg_catalog
+    FROM (SELECT *, (done - measured_done)::float8
+        / nullif(extract(epoch FROM updated - measured_from)::float8, 0::float8) AS rate FROM sst2_backfills) b
     WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = relation);   -- a dropped table's row goes with the next backfill
 COMMENT ON VIEW sst2_progress IS
 'running and unfinished backfills: table, role, rows filled, about how many it will be, rows per second of all sessions that share it, since when, when the last batch ended, when it will be done, fingerprint of the model';
