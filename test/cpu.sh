@@ -63,7 +63,7 @@ build_in()
 	mkdir -p "$folder"
 	# shellcheck disable=SC2016  # make's own variable
 	ok "builds: $1" make -s -C "$folder" -f "$(realpath --relative-to="$folder" .)/Makefile" SANITIZE= \
-		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/unit host/test/golden_forward host/test/golden_tokenizer
+		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/{unit,damaged,golden_forward,golden_tokenizer}
 }
 
 # build_foreign NAME ARCH CC: statically, so that qemu needs no libraries.
@@ -113,7 +113,8 @@ run_on()
 {
 	local level=$1 folder=$2 emulator=("${@:3}")
 	echo "# ${folder#"$build/host/"} ${emulator[*]}"
-	ok "the unit test ends well" "${emulator[@]}" "$folder/unit" "$tmp/odd-fp32.dsst"
+	ok "the unit test ends well" "${emulator[@]}" "$folder/unit"
+	ok "damaged files end well" "${emulator[@]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
 	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
 	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
 	golden tiny int8 "${emulator[@]}" "$folder/golden_forward"

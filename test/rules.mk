@@ -2,7 +2,8 @@
 
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit bounds hostile golden_tokenizer golden_forward so/unit so/golden_forward fault.so)
+TEST_PROGRAMS = $(addprefix host/test/,unit damaged bounds hostile golden_tokenizer golden_forward fault.so \
+	$(addprefix so/,unit damaged golden_forward))
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
 FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,$(filter-out weights.o,$(PACK_READERS))) \
@@ -16,7 +17,7 @@ test-programs: $(TEST_PROGRAMS) $(SYNTHETIC)
 host/sanitized/%.o: $(TOP)/%.c
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-host/test/unit: $(TOP)/test/unit.c $(SANITIZED_CORE)
+$(addprefix host/test/,unit damaged): host/test/%: $(TOP)/test/%.c $(SANITIZED_CORE)
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MODEL) $(SANITIZED_CORE)
@@ -32,8 +33,8 @@ host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/voc
 host/test/golden_forward: $(TOP)/test/golden_forward.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-# The same two over the very objects of the extension.
-$(addprefix host/test/so/,unit golden_forward): host/test/so/%: $(TOP)/test/%.c $(MAP_MODEL) $(CORE)
+# The same over the very objects of the extension.
+$(addprefix host/test/so/,unit damaged golden_forward): host/test/so/%: $(TOP)/test/%.c $(MAP_MODEL) $(CORE)
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/fault.so: $(TOP)/test/support/fault.c
