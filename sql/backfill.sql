@@ -36,8 +36,8 @@ CREATE TYPE "Odd ""s".kind AS ENUM ('z', 'a');
 CREATE TABLE "Odd ""s".";Odd' ""t" ("select" "Odd ""s".code, "K""ind" "Odd ""s".kind, at timestamptz,
     n numeric, "Te xt" varchar(50), "La""bel" char(12), score numeric, PRIMARY KEY ("K""ind", "select", at, n));
 INSERT INTO "Odd ""s".";Odd' ""t"
-    SELECT 'x' || i % 7, (ARRAY['z', 'a'])[1 + i % 2]::"Odd ""s".kind, timestamptz '2020-01-01' + i % 3 * interval '1 day', i / 3.0,
-        'film ' || i FROM generate_series(1, 200) i;
+    SELECT 'x' || i % 7, (ARRAY['z', 'a'])[1 + i % 2]::"Odd ""s".kind, timestamptz '2020-01-01' + i % 3 * interval '1 day',
+        i / 3.0, 'film ' || i FROM generate_series(1, 200) i;
 CALL sst2_backfill('"Odd ""s".";Odd'' ""t"', 'Te xt', 'La"bel', 'score', batch => 9);
 SELECT count(*) FROM "Odd ""s".";Odd' ""t"
     WHERE "La""bel" IS DISTINCT FROM sst2_label("Te xt") OR score IS DISTINCT FROM sst2_score("Te xt")::numeric;
@@ -126,7 +126,8 @@ CREATE OR REPLACE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN R
 CALL sst2_backfill('pairs', 'body', 'label', batch => 10);
 
 -- what was stopped is seen; of a dropped table nothing is left
-SELECT relation, role = current_user::regrole AS mine, done, estimated_total, fingerprint = sst2_fingerprint() AS model FROM sst2_progress;
+SELECT relation, role = current_user::regrole AS mine, done, estimated_total, fingerprint = sst2_fingerprint() AS model
+FROM sst2_progress;
 DROP TABLE pairs;
 SELECT count(*) FROM sst2_progress;
 CALL sst2_backfill('reviews', 'body', 'label');

@@ -183,7 +183,9 @@ CREATE FUNCTION sst2_estimate(rel regclass, text_column name, model text DEFAULT
     OUT truncated real, OUT ms_per_text real, OUT hours_one_core real, OUT hours_parallel real)
 AS 'MODULE_PATHNAME', 'sst2_estimate' LANGUAGE C VOLATILE COST 1000000;
 COMMENT ON FUNCTION sst2_estimate(regclass, name, text) IS
-'how long it takes to classify a column, by the server''s model or another: the planner''s rows, tokens a text and share of texts truncated (0 to 1) from a sample of blocks, milliseconds a text as measured for half a second, hours on one core and with the workers of a parallel plan; error if it is no column of texts of a table';
+'how long it takes to classify a column, by the server''s model or another: the planner''s rows, tokens a text and share of '
+'texts truncated (0 to 1) from a sample of blocks, milliseconds a text as measured for half a second, hours on one core and '
+'with the workers of a parallel plan; error if it is no column of texts of a table';
 
 CREATE TABLE sst2_backfills (
     relation oid,
@@ -201,7 +203,8 @@ CREATE TABLE sst2_backfills (
     PRIMARY KEY (relation, role, columns)
 );
 COMMENT ON TABLE sst2_backfills IS
-'running and unfinished backfills, by table, role and columns (text, label, score, model; 0: none): what sst2_progress shows, and the key up to which rows were seen; only sst2_backfill() writes it';
+'running and unfinished backfills, by table, role and columns (text, label, score, model; 0: none): what sst2_progress shows, '
+'and the key up to which rows were seen; only sst2_backfill() writes it';
 
 CREATE VIEW sst2_progress AS
     SELECT relation::regclass, role::regrole, done, total AS estimated_total, rate::real AS rows_per_second, started, updated,
@@ -211,14 +214,17 @@ CREATE VIEW sst2_progress AS
         / nullif(extract(epoch FROM updated - measured_from)::float8, 0::float8) AS rate FROM sst2_backfills) b
     WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = relation);   -- a dropped table's row goes with the next backfill
 COMMENT ON VIEW sst2_progress IS
-'running and unfinished backfills: table, role, rows filled, about how many it will be, rows per second of all sessions that share it, since when, when the last batch ended, when it will be done, fingerprint of the model';
+'running and unfinished backfills: table, role, rows filled, about how many it will be, rows per second of all sessions that '
+'share it, since when, when the last batch ended, when it will be done, fingerprint of the model';
 GRANT SELECT ON sst2_progress TO PUBLIC;
 
 CREATE PROCEDURE sst2_backfill(rel regclass, text_column name, label_column name DEFAULT NULL, score_column name DEFAULT NULL,
     model_column name DEFAULT NULL, batch int DEFAULT 1000, pause interval DEFAULT '0')
 AS 'MODULE_PATHNAME', 'sst2_backfill' LANGUAGE C;
 COMMENT ON PROCEDURE sst2_backfill(regclass, name, name, name, name, int, interval) IS
-'fills label, score (probability that the text is positive, 0 to 1) and model (fingerprint) where one of them is NULL or the fingerprint is another model''s: in the order of the primary key, one transaction a batch; resumes where it was stopped; several sessions can share the work; error in a transaction block, without a primary key, for a generated column';
+'fills label, score (probability that the text is positive, 0 to 1) and model (fingerprint) where one of them is NULL or the '
+'fingerprint is another model''s: in the order of the primary key, one transaction a batch; resumes where it was stopped; '
+'several sessions can share the work; error in a transaction block, without a primary key, for a generated column';
 
 -- bias
 
@@ -226,9 +232,11 @@ CREATE FUNCTION sst2_bias(templates text[], terms text[], OUT template text, OUT
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'sst2_bias' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000;
 COMMENT ON FUNCTION sst2_bias(text[], text[]) IS
-'each template with each term in the place of its {}: score (probability that it is positive, 0 to 1) and label; error for a template without {}, or a NULL';
+'each template with each term in the place of its {}: score (probability that it is positive, 0 to 1) and label; error for a '
+'template without {}, or a NULL';
 
-CREATE FUNCTION sst2_bias(templates text[], terms text[], model text, OUT template text, OUT term text, OUT score real, OUT label text)
+CREATE FUNCTION sst2_bias(templates text[], terms text[], model text,
+    OUT template text, OUT term text, OUT score real, OUT label text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'sst2_bias' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000000;
 COMMENT ON FUNCTION sst2_bias(text[], text[], text) IS

@@ -8,6 +8,7 @@ use FindBin;
 use Test::More;
 
 chdir "$FindBin::RealBin/..";
+binmode(Test::More->builder->failure_output, ':encoding(UTF-8)');
 
 # The files below the folders that people write: by their endings, and scripts without one.
 sub files

@@ -120,7 +120,8 @@ for my $case (
 	{
 		my ($precision, $other, $size, $other_size) = @$case;
 		(undef, $said) = pack_it($source, $out, '--name', 'c', '--precision', $precision, '--compare');
-		like($said, qr{\A\S+: c-\w{8}, $precision, .*\nIn $other: $other_size instead of $size, \d+\.\d times as fast here, another label for [0-4] of},
+		my $beside = qr{In $other: $other_size instead of $size, \d+\.\d times as fast here, another label for [0-4] of};
+		like($said, qr{\A\S+: c-\w{8}, $precision, .*\n$beside},
 			"$precision is compared with $other");
 	}
 }

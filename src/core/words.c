@@ -17,7 +17,7 @@ float_of_bits(uint32_t bits)
     return value;
 }
 
-/* Of half precision: 1 bit of sign, 5 of exponent + 15, 10 of fraction. Infinities and NaN, which no packer writes, are finite. */
+/* Of half precision: 1 bit of sign, 5 of exponent + 15, 10 of fraction. Infinities and NaN count as finite: none is packed. */
 static inline float
 float_of_half(uint16_t half)
 {

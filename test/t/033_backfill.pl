@@ -45,7 +45,8 @@ sub start_and_pause
 {
 	my ($session, $batch, $arguments) = @_;
 	$session->query('SELECT 1');
-	$session->start("CALL sst2_backfill('reviews', 'body', 'label', batch => $batch, pause => '1 hour'" . ($arguments // '') . ')');
+	$session->start("CALL sst2_backfill('reviews', 'body', 'label', batch => $batch, pause => '1 hour'"
+		  . ($arguments // '') . ')');
 	my $pid = $session->pid;
 	wait_until("EXISTS (SELECT FROM pg_stat_activity WHERE pid = $pid AND wait_event = 'PgSleep')");
 	return;
@@ -99,7 +100,8 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	is($boss->query(q(SELECT relation, role, done, estimated_total, fingerprint = sst2_fingerprint() FROM sst2_progress)),
 		'reviews|postgres|30|100|t', 'sst2_progress shows one that runs');
 	is(filled_by($sessions[1]->try(q(CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'a second session does the rest');
-	is(filled_by($sessions[1]->try(q(CALL sst2_backfill('reviews', 'body', NULL, 'score')))), 100, 'other columns are another backfill');
+	is(filled_by($sessions[1]->try(q(CALL sst2_backfill('reviews', 'body', NULL, 'score')))), 100,
+		'other columns are another backfill');
 	$boss->query("SELECT pg_cancel_backend(${\ $sessions[0]->pid})");
 	is($sessions[0]->finish->{error}{sqlstate}, '57014', 'a pause can be cancelled');
 }
@@ -149,7 +151,8 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	start_and_pause($session, 30);
 	$boss->query("SELECT pg_terminate_backend(${\ $session->pid}); UPDATE reviews SET label = NULL; TRUNCATE filled");
 	$boss->query(q(INSERT INTO reviews (id, body) VALUES (-5, 'came in behind')));
-	is(filled_by($boss->try(q(CALL sst2_backfill('reviews', 'body', 'label', batch => 10)))), 101, 'rows before the position are found');
+	is(filled_by($boss->try(q(CALL sst2_backfill('reviews', 'body', 'label', batch => 10)))), 101,
+		'rows before the position are found');
 	right_is(101, 'and filled');
 	is($boss->query('SELECT string_agg(id::text, \' \' ORDER BY ctid) FROM filled WHERE id IN (1, 31, 100)'), '31 100 1',
 		'after those behind it');
@@ -165,7 +168,8 @@ SQL
 	start_and_pause($session, 30);
 	$boss->query("SELECT pg_terminate_backend(${\ $session->pid})");
 	is($boss->query('SELECT "position" FROM sst2_backfills'), '{2020-01-31,10}', 'a position is the same text in any session');
-	is(filled_by($boss->try(q(SET DateStyle = 'Postgres, MDY'; CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'and read as such');
+	is(filled_by($boss->try(q(SET DateStyle = 'Postgres, MDY'; CALL sst2_backfill('reviews', 'body', 'label')))), 70,
+		'and read as such');
 
 	# Operators that the key's columns do not share.
 	if (number(q(pg_available_extensions WHERE name = 'citext')))
@@ -178,7 +182,8 @@ INSERT INTO reviews SELECT i, (ARRAY['a', 'A', 'b', 'B', 'c'])[1 + i % 5], 'film
 SQL
 		is(filled_by($boss->try(q(CALL sst2_backfill('reviews', 'body', 'label', batch => 7)))), 100, 'a key of several types');
 		is(number('reviews WHERE label::text = sst2_label(body::text)'), 100, 'is followed');
-		$boss->query('SET client_min_messages = warning; DROP TABLE reviews; DROP SCHEMA "Odd ""s" CASCADE; RESET client_min_messages');
+		$boss->query('SET client_min_messages = warning; DROP TABLE reviews; DROP SCHEMA "Odd ""s" CASCADE; '
+			  . 'RESET client_min_messages');
 	}
 
 	# Renamed between two batches.
@@ -267,7 +272,8 @@ SQL
 
 $boss->query('DROP TABLE reviews, filled; DROP FUNCTION record');
 is(number('sst2_progress'), 0, 'of a dropped table nothing is shown');
-is($boss->query('SELECT string_agg(c, chr(10)) FROM sst2_countries() c'), join("\n", split /\n/, read_file("$ROOT/model/train/terms/countries.txt")),
+is($boss->query('SELECT string_agg(c, chr(10)) FROM sst2_countries() c'),
+	join("\n", split /\n/, read_file("$ROOT/model/train/terms/countries.txt")),
 	'sst2_countries() is the list of the training recipe');
 $boss->query('DROP ROLE sst_test_plain, sst_test_other');
 done_testing();
