@@ -14,7 +14,8 @@ use Time::HiRes qw(sleep);
 
 my $dir = server_dir();
 my $json = JSON::PP->new->canonical->utf8;
-my ($LAYOUT, $ARITHMETIC) = read_file("$ROOT/src/core/packed.h") =~ /#define SST_PACKED_LAYOUT (\d+).*#define SST_ARITHMETIC (\d+)/s;
+my ($LAYOUT, $ARITHMETIC) = read_file("$ROOT/src/core/packed.h") =~
+  /#define SST_PACKED_LAYOUT (\d+).*#define SST_ARITHMETIC (\d+)/s;
 my $session = SstTest::Session->new;
 $session->query("LOAD 'distilsst'");
 
@@ -305,16 +306,19 @@ sub fingerprint_with
 	  '{"tokenize_chinese_chars": false}', '{"model_max_length": 9}';
 	my %all = map { $_ => 1 } $fingerprint, @others;
 	is(keys %all, 5, 'what changes the reading of texts makes another model');
-	is($others[3], sha256_hex(join('', map { "$_ " . sha256_hex($good{$_}) . "\n" } 'config.json', 'model.safetensors', 'vocab.txt')
+	is($others[3], sha256_hex(join('', map { "$_ " . sha256_hex($good{$_}) . "\n" }
+				'config.json', 'model.safetensors', 'vocab.txt')
 			. "model_max_length 9\nprecision fp32\nlayout $LAYOUT\narithmetic $ARITHMETIC\n"), 'of a fingerprint that says so');
 	is(sql_in_model(pack_model(write_folder(%good, 'tokenizer_config.json' => '{"model_max_length": 9}'), "$dir/nine.dsst"),
-		q(SELECT array_length(sst2_token_ids('a b c d e f g h i j k'), 1), max_tokens FROM sst2_model())), '9|9', 'and is obeyed');
+		q(SELECT array_length(sst2_token_ids('a b c d e f g h i j k'), 1), max_tokens FROM sst2_model())),
+		'9|9', 'and is obeyed');
 }
 
 # --- Weights ---
 
 {
-	my $folder = write_folder(%good, 'config.json' => config($good{'config.json'}, dim => 16384, hidden_dim => 16384, n_layers => 64));
+	my $folder = write_folder(%good,
+		'config.json' => config($good{'config.json'}, dim => 16384, hidden_dim => 16384, n_layers => 64));
 	my $said;
 	IPC::Run::run([ 'sh', '-c', "ulimit -v 400000; exec '$BUILD/distilsst-pack' $folder $folder/out.dsst" ], '2>', \$said);
 	is($said, qq(distilsst-pack: "$folder/model.safetensors": tensor "distilbert.embeddings.word_embeddings.weight" )
@@ -330,7 +334,8 @@ sub fingerprint_with
 	{
 		my ($from, $to) = @{ $tensors->{$name}{data_offsets} };
 		my $shard = $shard{ $map{$name} = keys(%map) % 2 ? 'b.safetensors' : 'a.safetensors' } //= { header => {}, data => '' };
-		$shard->{header}{$name} = { %{ $tensors->{$name} }, data_offsets => [ length $shard->{data}, length($shard->{data}) + $to - $from ] };
+		my $at = length $shard->{data};
+		$shard->{header}{$name} = { %{ $tensors->{$name} }, data_offsets => [ $at, $at + $to - $from ] };
 		$shard->{data} .= substr($data, $from, $to - $from);
 	}
 	my %sharded = (%good, 'model.safetensors' => undef, 'model.safetensors.index.json' => $json->encode({ weight_map => \%map }),

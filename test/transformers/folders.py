@@ -5,8 +5,8 @@ import shutil
 
 import torch
 from tokenizers import Tokenizer
-from transformers import (AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizer,
-                          DistilBertConfig, DistilBertForSequenceClassification, DistilBertTokenizer)
+from transformers import (AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification,
+                          BertTokenizer, DistilBertConfig, DistilBertForSequenceClassification, DistilBertTokenizer)
 
 torch.set_num_threads(1)
 
@@ -14,7 +14,8 @@ torch.set_num_threads(1)
 def network(family, seed, **config):
     """A classifier whose weights are all random, biases and norms too"""
     torch.manual_seed(seed)
-    classes = {"distilbert": (DistilBertConfig, DistilBertForSequenceClassification), "bert": (BertConfig, BertForSequenceClassification)}
+    classes = {"distilbert": (DistilBertConfig, DistilBertForSequenceClassification),
+               "bert": (BertConfig, BertForSequenceClassification)}
     model = classes[family][1](classes[family][0](initializer_range=0.2, **config))
     with torch.no_grad():
         for weight in model.parameters():

@@ -69,7 +69,8 @@ class Judge(unittest.TestCase):
     def test_distilbert_shape(self):
         """DistilBERT of an odd shape, five labels with names"""
         names = {0: "1 star", 1: "2 stars", 2: "très", 3: "映画", 4: "5 stars"}
-        self.judge(folders.distilbert(self.path(), UNCASED, seed=3, layers=1, dim=45, heads=5, hidden=77, positions=33, id2label=names))
+        self.judge(folders.distilbert(self.path(), UNCASED, seed=3, layers=1, dim=45, heads=5, hidden=77, positions=33,
+                                      id2label=names))
 
     def test_bert(self):
         """BERT, uncased"""
@@ -82,7 +83,8 @@ class Judge(unittest.TestCase):
 
     def test_bert_512(self):
         """BERT with 512 positions and a limit of 512"""
-        self.judge(folders.bert(self.path(), UNCASED, seed=6, layers=1, dim=32, heads=2, positions=512, tokenizer={"model_max_length": 512}))
+        self.judge(folders.bert(self.path(), UNCASED, seed=6, layers=1, dim=32, heads=2, positions=512,
+                                tokenizer={"model_max_length": 512}))
 
     def test_normalizers(self):
         """Every setting of lower case, accents and Chinese characters"""
@@ -135,7 +137,8 @@ class Judge(unittest.TestCase):
         os.remove(os.path.join(folder, "tokenizer.json"))
         self.judge(folder)
         folders.edit(os.path.join(folder, "special_tokens_map.json"), {
-            "unk_token": "[UNK]", "mask_token": {"content": "[MASK]", "lstrip": False, "normalized": False, "rstrip": False, "single_word": False}})
+            "unk_token": "[UNK]",
+            "mask_token": {"content": "[MASK]", "lstrip": False, "normalized": False, "rstrip": False, "single_word": False}})
         folders.edit(os.path.join(folder, "tokenizer_config.json"), {"model_max_length": 17, "max_len": 5})
         self.judge(folder)
         os.remove(os.path.join(folder, "tokenizer_config.json"))
@@ -152,7 +155,8 @@ class Judge(unittest.TestCase):
         with open(os.path.join(short, "tokenizer.json"), encoding="utf-8") as file:
             self.assertIn('"max_length": 9', file.read())
         self.judge(short)
-        for name in ("PreTrainedTokenizerFast", "TokenizersBackend", "BertTokenizer", "BertTokenizerFast", "DistilBertTokenizerFast"):
+        for name in ("PreTrainedTokenizerFast", "TokenizersBackend", "BertTokenizer", "BertTokenizerFast",
+                     "DistilBertTokenizerFast"):
             with self.subTest(name):
                 folder = folders.copy(base, self.path(name), tokenizer_config__json={"tokenizer_class": name})
                 self.same_ids(folder, TEXTS[:500])

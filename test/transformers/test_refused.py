@@ -12,29 +12,37 @@ from server import pack
 
 logging.disable_progress_bar()
 PROBES = ["A good FILM: naïve café", "映画 was [MASK] good [mask]", "[ENT] the good film[ENT] good", "isn't it x", "a " * 40,
-          "good [mask] plot of the", "thegoodfilmx", "good\u200bfilm\x01s good... film_plot!!", "goodgoodgoodgood the film", "\U0001fbf0 film"]
+          "good [mask] plot of the", "thegoodfilmx", "good\u200bfilm\x01s good... film_plot!!", "goodgoodgoodgood the film",
+          "\U0001fbf0 film"]
 C = "config__json"
 T = "tokenizer__json"
 TC = "tokenizer_config__json"
 
 # (what, of which family, changes of JSON files, what the packer says)
 CHANGES = [
-    ("other heads beside n_heads", "distilbert", {C: {"num_attention_heads": 2}}, 'config.json": what "num_attention_heads" asks for'),
+    ("other heads beside n_heads", "distilbert", {C: {"num_attention_heads": 2}},
+     'config.json": what "num_attention_heads" asks for'),
     ("another activation", "distilbert", {C: {"activation": "relu"}}, '"activation" is "relu"; known: null, "gelu"'),
     ("another activation of BERT", "bert", {C: {"hidden_act": "gelu_new"}}, '"hidden_act" is "gelu_new"'),
     ("another epsilon", "bert", {C: {"layer_norm_eps": 1e-2}}, '"layer_norm_eps" is 0.01'),
     ("a decoder", "bert", {C: {"is_decoder": True}}, '"is_decoder" is true'),
-    ("several labels at once", "distilbert", {C: {"problem_type": "multi_label_classification"}}, '"problem_type" is "multi_label'),
+    ("several labels at once", "distilbert", {C: {"problem_type": "multi_label_classification"}},
+     '"problem_type" is "multi_label'),
     ("regression", "bert", {C: {"problem_type": "regression"}}, '"problem_type" is "regression"'),
     ("one label", "bert", {C: {"id2label": {"0": "good"}}}, '"id2label" has 1 labels'),
-    ("another architecture", "bert", {C: {"architectures": ["BertForTokenClassification"]}}, '"architectures" is ["BertForTokenClassification"]'),
-    ("another tokenizer", "bert", {TC: {"tokenizer_class": "BertJapaneseTokenizer"}}, '"tokenizer_class" is "BertJapaneseTokenizer"'),
+    ("another architecture", "bert", {C: {"architectures": ["BertForTokenClassification"]}},
+     '"architectures" is ["BertForTokenClassification"]'),
+    ("another tokenizer", "bert", {TC: {"tokenizer_class": "BertJapaneseTokenizer"}},
+     '"tokenizer_class" is "BertJapaneseTokenizer"'),
     ("another tokenizer by config.json", "bert", {C: {"tokenizer_class": "BertJapaneseTokenizer"}, TC: {"tokenizer_class": None}},
      'config.json": "tokenizer_class" is "BertJapaneseTokenizer"'),
-    ("capitals in tokenizer.json alone", "distilbert", {T: {"normalizer.lowercase": False}}, '"normalizer.lowercase" comes to false'),
-    ("capitals in tokenizer_config.json alone", "distilbert", {TC: {"do_lower_case": False}}, '"normalizer.lowercase" comes to true'),
+    ("capitals in tokenizer.json alone", "distilbert", {T: {"normalizer.lowercase": False}},
+     '"normalizer.lowercase" comes to false'),
+    ("capitals in tokenizer_config.json alone", "distilbert", {TC: {"do_lower_case": False}},
+     '"normalizer.lowercase" comes to true'),
     ("accents in one file", "distilbert", {TC: {"strip_accents": False}}, '"normalizer.strip_accents" comes to true'),
-    ("Chinese in one file", "bert", {T: {"normalizer.handle_chinese_chars": False}}, '"normalizer.handle_chinese_chars" comes to false'),
+    ("Chinese in one file", "bert", {T: {"normalizer.handle_chinese_chars": False}},
+     '"normalizer.handle_chinese_chars" comes to false'),
     ("no tokenizer.json for its class", "bert", {TC: {"tokenizer_class": "TokenizersBackend"}}, 'tokenizer.json" is missing'),
     ("texts that are not cleaned", "bert", {T: {"normalizer.clean_text": False}}, '"normalizer.clean_text" is false'),
     ("another normalizer", "bert", {T: {"normalizer": {"type": "Lowercase"}}}, '"normalizer.type" is "Lowercase"'),
@@ -46,19 +54,23 @@ CHANGES = [
     ("no end", "bert", {T: {"post_processor": {"type": "ByteLevel"}}}, '"post_processor.'),
     ("cut at the left", "bert", {TC: {"truncation_side": "left", "model_max_length": 9}}, '"truncation_side" is "left"'),
     ("special tokens as text", "bert", {TC: {"split_special_tokens": True}}, '"split_special_tokens" is true'),
-    ("an additional special token", "bert", {TC: {"additional_special_tokens": ["good"]}}, '"additional_special_tokens" is ["good"]'),
+    ("an additional special token", "bert", {TC: {"additional_special_tokens": ["good"]}},
+     '"additional_special_tokens" is ["good"]'),
     ("an extra special token", "bert", {TC: {"extra_special_tokens": ["film"]}}, '"extra_special_tokens" is ["film"]'),
     ("a renamed mask token", "bert", {TC: {"mask_token": "good"}}, '"mask_token" is good; known: "[MASK]"'),
     ("a renamed unknown token", "bert", {TC: {"unk_token": "the"}}, '"unk_token" is the; known: "[UNK]"'),
     ("a mask token of small letters", "bert", {TC: {"added_tokens_decoder": {}, "mask_token": {
-        "__type": "AddedToken", "content": "[MASK]", "normalized": True, "lstrip": False, "rstrip": False, "single_word": False}}},
+        "__type": "AddedToken", "content": "[MASK]", "normalized": True, "lstrip": False, "rstrip": False,
+        "single_word": False}}},
      '"mask_token.normalized" is true'),
     ("a mask token that takes blanks", "bert", {T: {"added_tokens": [
-        {"id": 0, "content": "good", "single_word": True, "lstrip": True, "rstrip": True, "normalized": False, "special": True}]}},
+        {"id": 0, "content": "good", "single_word": True, "lstrip": True, "rstrip": True, "normalized": False,
+         "special": True}]}},
      '"added_tokens" has "good"'),
     ("a special token of one's own", "bert", {"special_tokens_map__json": {"additional_special_tokens": ["good"]}},
      'special_tokens_map.json": "additional_special_tokens" is ["good"]'),
-    ("an added token of older releases", "bert", {"added_tokens__json": {"[ENT]": 9999}}, 'added_tokens.json": what "[ENT]" asks for'),
+    ("an added token of older releases", "bert", {"added_tokens__json": {"[ENT]": 9999}},
+     'added_tokens.json": what "[ENT]" asks for'),
     ("more basics", "bert", {TC: {"do_basic_tokenize": False}}, '"do_basic_tokenize" is false'),
 ]
 OLD_ONLY = {"more basics"}      # heeded by releases before 5 alone
@@ -72,7 +84,8 @@ class Refused(unittest.TestCase):
         self.dir = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.dir)
         vocab = texts.vocabulary(size=1500)
-        self.base = {"bert": folders.bert(self.path("bert"), vocab), "distilbert": folders.distilbert(self.path("distilbert"), vocab)}
+        self.base = {"bert": folders.bert(self.path("bert"), vocab),
+                     "distilbert": folders.distilbert(self.path("distilbert"), vocab)}
         self.right = {family: next(self.readings(folder)) for family, folder in self.base.items()}
 
     def path(self, name):
@@ -82,9 +95,11 @@ class Refused(unittest.TestCase):
         """Logits of the probes, as transformers and as tokenizers read the folder, with or without tokenizer.json"""
         ways = [lambda: folders.token_ids(folder, PROBES)]
         if os.path.exists(os.path.join(folder, "tokenizer.json")):
-            ways.append(lambda: [ids[:63] + ids[-1:] if len(ids) > 64 else ids for ids in folders.token_ids_of_json(folder, PROBES)])
+            ways.append(lambda: [ids[:63] + ids[-1:] if len(ids) > 64 else ids
+                                 for ids in folders.token_ids_of_json(folder, PROBES)])
         if os.path.exists(os.path.join(folder, "vocab.txt")):
-            ways.append(lambda: BertTokenizer(vocab=os.path.join(folder, "vocab.txt"))(PROBES, truncation=True, max_length=64)["input_ids"])
+            ways.append(lambda: BertTokenizer(vocab=os.path.join(folder, "vocab.txt"))(
+                PROBES, truncation=True, max_length=64)["input_ids"])
         for way in ways:
             try:
                 yield folders.logits(folder, way())[0]

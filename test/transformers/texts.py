@@ -10,13 +10,15 @@ import unicodedata
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 GOLDEN = os.path.join(os.path.dirname(__file__), "../../../shared/golden")
 WORDS = """a an the film movie plot of and is was not no never it good great bad awful boring fine acting n't isn't Don't I we
-they who but so very too much more most less least touching moving hilarious dull mess masterpiece WOW Oscar 10/10 $5 50% e.g. U.S.
+they who but so very too much more most less least touching moving hilarious dull mess masterpiece WOW
+Oscar 10/10 $5 50% e.g. U.S.
 re-watch well-made naïve café déjà Über façade İstanbul IŞIK straße ﬁne ﬂat Ångström ΣΊΣΥΦΟΣ Москва ёлка Йод мёд हिन्दी ไทย 한국어
 ひらがな カタカナ 映画 这部 电影 很好 よかった が が 🙂 👍🏽 🇫🇷 𝐛𝐨𝐥𝐝 ﷺ ½ № ™""".split()
 # ranges of characters that take a way of their own somewhere, and those between
-RANGES = [(0x20, 0x7F), (0x80, 0x24F), (0x250, 0x36F), (0x370, 0x52F), (0x530, 0x6FF), (0x900, 0xDFF), (0xE00, 0x10FF), (0x1100, 0x11FF),
-          (0x1E00, 0x206F), (0x2070, 0x2BFF), (0x3000, 0x30FF), (0x3400, 0x3500), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF),
-          (0xFB00, 0xFFFD), (0x10000, 0x10FFF), (0x1D100, 0x1D7FF), (0x1F300, 0x1FAFF), (0x20000, 0x2FA1F), (0xE0000, 0xE01EF)]
+RANGES = [(0x20, 0x7F), (0x80, 0x24F), (0x250, 0x36F), (0x370, 0x52F), (0x530, 0x6FF), (0x900, 0xDFF),
+          (0xE00, 0x10FF), (0x1100, 0x11FF), (0x1E00, 0x206F), (0x2070, 0x2BFF), (0x3000, 0x30FF), (0x3400, 0x3500),
+          (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (0xF900, 0xFAFF), (0xFB00, 0xFFFD), (0x10000, 0x10FFF), (0x1D100, 0x1D7FF),
+          (0x1F300, 0x1FAFF), (0x20000, 0x2FA1F), (0xE0000, 0xE01EF)]
 
 
 def golden():
@@ -38,7 +40,8 @@ def made(count, seed):
     rng = random.Random(seed)
     bits = [lambda: rng.choice(WORDS), lambda: rng.choice(SPECIAL), lambda: rng.choice(SPECIAL).lower(), lambda: character(rng),
             lambda: "".join(character(rng) for _ in range(rng.randint(1, 9))), lambda: rng.choice(WORDS).upper(),
-            lambda: rng.choice(WORDS) + rng.choice("\u0300\u0301\u0308\u0327\u20dd"), lambda: rng.choice(WORDS) * rng.randint(1, 60),
+            lambda: rng.choice(WORDS) + rng.choice("\u0300\u0301\u0308\u0327\u20dd"),
+            lambda: rng.choice(WORDS) * rng.randint(1, 60),
             lambda: rng.choice(" \t\n\r\x0b\x0c\x85\xa0\u1680\u2028\u3000\u200b\xad\ufeff\x01"),
             lambda: unicodedata.normalize(rng.choice(["NFC", "NFD", "NFKD"]), rng.choice(WORDS))]
     for _ in range(count):
@@ -62,15 +65,17 @@ def vocabulary(cased=False, accents=False, size=6000, seed=2):
             counts[word] += 2
             cut = rng.randint(1, len(word))
             counts.update([word[:cut], "##" + word[cut:], "##" + word[-1]] + list(word) + ["##" + c for c in word])
-    pieces = [piece for piece, _ in counts.most_common(size) if piece.strip() == piece and piece not in ("", "##") and len(piece) < 90]
+    pieces = [piece for piece, _ in counts.most_common(size)
+              if piece.strip() == piece and piece not in ("", "##") and len(piece) < 90]
     pieces = list(dict.fromkeys(SPECIAL + pieces))
     rng.shuffle(pieces)
     return {piece: i for i, piece in enumerate(pieces)}
 
 
 def all_characters(accents):
-    """A vocabulary of every character, at a word's beginning and inside; without accents, of those that are never put into order"""
-    chars = [chr(c) for c in range(0x21, sys.maxunicode + 1) if unicodedata.category(chr(c)) not in ("Cc", "Cn", "Co", "Cs", "Zs", "Zl", "Zp")]
+    """A vocabulary of every character, at a word's beginning and inside; without accents, of those that keep their place"""
+    chars = [chr(c) for c in range(0x21, sys.maxunicode + 1)
+             if unicodedata.category(chr(c)) not in ("Cc", "Cn", "Co", "Cs", "Zs", "Zl", "Zp")]
     chars = [c for c in chars if accents or not unicodedata.combining(c)]
     return {piece: i for i, piece in enumerate(SPECIAL + chars + ["##" + c for c in chars])}
 

@@ -154,7 +154,8 @@ architecture_find(const char *path, const json_t *config, const char **wrong)
     for (size_t i = 0; model_type && i < sizeof(architectures) / sizeof(architectures[0]); i++)
         if (strcmp(architectures[i].model_type, model_type) == 0)
             return &architectures[i];
-    *wrong = json_wrong("\"%s\": \"model_type\" is %.100s; known: \"distilbert\", \"bert\"", path, model_type ? model_type : "missing");
+    *wrong = json_wrong("\"%s\": \"model_type\" is %.100s; known: \"distilbert\", \"bert\"", path,
+                        model_type ? model_type : "missing");
     return NULL;
 }
 

@@ -16,7 +16,8 @@ read_size(const char *path, const json_t *json, const char *key, uint32_t limit,
     if (!json_is_real(number))
         return json_wrong("\"%s\": \"%s\" is missing or no number", path, key);
     if (!json_whole(number, value) || *value < 1 || *value > limit)
-        return json_wrong("\"%s\": \"%s\" is %.9g; it must be a whole number of 1 to %u", path, key, json_real_value(number), limit);
+        return json_wrong("\"%s\": \"%s\" is %.9g; it must be a whole number of 1 to %u", path, key,
+                          json_real_value(number), limit);
     return NULL;
 }
 

@@ -1,9 +1,9 @@
 /*
  * tokenizer_files.c - vocab.txt, tokenizer.json, tokenizer_config.json, and what older releases wrote beside them.
  *
- * transformers takes the vocabulary from tokenizer.json, but how texts are read from tokenizer_config.json and from the defaults of
- * the class that this names; tokenizers, and what else reads tokenizer.json, takes all from there. Where they would differ,
- * nobody knows what the model was trained with.
+ * transformers takes the vocabulary from tokenizer.json, but how texts are read from tokenizer_config.json and from the
+ * defaults of the class that this names; tokenizers, and what else reads tokenizer.json, takes all from there. Where they
+ * would differ, nobody knows what the model was trained with.
  */
 #include "tokenizer_files.h"
 
@@ -91,7 +91,8 @@ check_added_tokens_decoder(const char *path, const json_t *tokens, const sst_voc
         snprintf(its_id, sizeof(its_id), "%d", special_token_id(vocab, text ? text : ""));
         if (strcmp(id, its_id) != 0)
             return json_wrong("\"%s\": \"added_tokens_decoder\" has \"%.100s\" with the id %.20s; "
-                              "known: [PAD], [UNK], [CLS], [SEP], [MASK] with their ids in the vocabulary", path, text ? text : "", id);
+                              "known: [PAD], [UNK], [CLS], [SEP], [MASK] with their ids in the vocabulary", path,
+                              text ? text : "", id);
         wrong = check_special_token(path, "added_tokens_decoder", token, text);
         if (wrong)
             return wrong;

@@ -63,7 +63,8 @@ check_added_tokens(const char *path, const json_t *list, const sst_vocab *vocab)
         const char *wrong;
 
         if (its_id < 0)
-            return json_wrong("\"%s\": \"added_tokens\" has \"%.100s\"; known: [PAD], [UNK], [CLS], [SEP], [MASK]", path, text ? text : "");
+            return json_wrong("\"%s\": \"added_tokens\" has \"%.100s\"; known: [PAD], [UNK], [CLS], [SEP], [MASK]", path,
+                              text ? text : "");
         wrong = check_special_token(path, "added_tokens", token, text);
         if (wrong)
             return wrong;

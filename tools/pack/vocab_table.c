@@ -212,7 +212,8 @@ ends_in_blank(const char *bytes, size_t len)
         n++;
     if (len == 0 || utf8proc_iterate(at - n, (utf8proc_ssize_t) n, &c) <= 0)
         return false;
-    return (c >= 9 && c <= 13) || c == 0x85 || (utf8proc_category(c) >= UTF8PROC_CATEGORY_ZS && utf8proc_category(c) <= UTF8PROC_CATEGORY_ZP);
+    return (c >= 9 && c <= 13) || c == 0x85 ||
+        (utf8proc_category(c) >= UTF8PROC_CATEGORY_ZS && utf8proc_category(c) <= UTF8PROC_CATEGORY_ZP);
 }
 
 /*
