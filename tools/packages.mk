@@ -20,4 +20,5 @@ deb:
 	tar -C $(TOP) --exclude=./.git --exclude=./host --exclude='*.o' --exclude='*.so' -c . | tar -C $(DEB)/source -x
 	cd $(DEB)/source && dpkg-buildpackage -us -uc -b
 	@rm -rf $(DEB)/source
-	@echo 'To install them:'; echo '    sudo apt-get install' '$(CURDIR)/$(DEB)'/*.deb
+	@echo 'To install them, in $(DEB):'
+	@cd $(DEB) && echo '    sudo apt-get install' ./distilsst-model-*.deb ./postgresql-*-distilsst_*.deb
