@@ -21,6 +21,7 @@ sub psql
 {
 	my ($sql) = @_;
 	my ($out, $err);
+	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';	# how a backfill goes
 	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'sst_test_labels' ], '<', \$sql, '>', \$out, '2>', \$err);
 	is($?, 0, 'psql succeeds') or diag $err;
 	is($err, '', 'and says nothing');
