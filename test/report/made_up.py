@@ -27,7 +27,7 @@ def reviews(n=1500, seed=1):
     rng, said = random.Random(seed), sentences()
     for _ in range(n):
         product = rng.choices(["kettle", "headphones", "tent"], [4, 5, 2])[0]
-        week = min(int(rng.triangular(0, WEEKS, 14)), WEEKS - 1)
+        week = rng.choices(range(WEEKS), [20 - abs(w - 14) for w in range(WEEKS)])[0]
         kind = "+" if rng.random() < PLEASED[product][week >= UPDATE] else "-"
         kinds = rng.choice([[kind], [kind, kind], [kind, kind], ["~", kind], ["~"]])
         parts = []
@@ -37,9 +37,8 @@ def reviews(n=1500, seed=1):
 
 
 def fill(connection, table="reviews", **options):
-    """Makes the table."""
+    """Makes the table, by a connection in autocommit."""
     connection.execute("CREATE TABLE %s (created_at date, product text, review text)" % table)
     with connection.cursor().copy("COPY %s FROM STDIN" % table) as copy:
         for row in reviews(**options):
             copy.write_row(row)
-    connection.commit()

@@ -11,7 +11,7 @@ from tools import report
 
 with tempfile.TemporaryDirectory() as folder:
     page = os.path.join(folder, "page.html")
-    made_up.fill(psycopg.connect(""))
+    made_up.fill(psycopg.connect("", autocommit=True))
     said = report("--table", "reviews", "--text", "review", "--time", "created_at", "--group", "product", "-o", page)
     if said.returncode:
         sys.exit(said.stderr)

@@ -158,10 +158,10 @@ class Bias(unittest.TestCase):
                 ("list.json", "[]", 'list.json: line 1: expected an object with "data"'),
                 ("half.json", '{"data":\n{"intrasentence": [1]}}', 'half.json: line 2: expected an item with "bias_type"'),
                 ("bare.json", dev_json([item("race", "x", "y"), bare], []),
-                 'bare.json: line 34: expected an item with "sentences"'),
+                 'bare.json: line 31: expected an item with "sentences"'),
                 ("inter.json", dev_json([item("race", "x", "y")], []), 'inter.json: line 3: expected data with "intersentence"'),
                 ("gold.json", dev_json([item("race", "x", "y"), item("race", "x", "y", sentences=[{"sentence": "x"}])], []),
-                 'gold.json: line 39: expected a sentence with "gold_label"'),
+                 'gold.json: line 37: expected a sentence with "gold_label"'),
                 ("label.json", dev_json([item("race", "x", "y", sentences=item("", "x", "y")["sentences"][1:])], []),
                  'label.json: line 5: expected one sentence with the gold_label "stereotype" in the item, not 0'),
                 ("deep.json", "[" * 100000, "deep.json: line 1: expected")]:

@@ -53,7 +53,7 @@ class Report(unittest.TestCase):
             cls.addClassCleanup(made.cleanup)
             folder = made.name
         cls.folder = os.path.abspath(folder)
-        made_up.fill(psycopg.connect(""))
+        made_up.fill(cls.sql)
         cls.first = cls.page("first", "--table", "reviews", "--text", "review", "--time", "created_at", "--group", "product")
 
     @classmethod

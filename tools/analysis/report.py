@@ -42,7 +42,7 @@ def column(db, relation, given):
 
 def table(db, given):
     """The table or view of this name, as SQL reads it or else as it is spelled -> (its oid, its full name quoted)"""
-    return db.rows("SELECT oid, format('%%I.%%I', relnamespace::regnamespace::name, relname) FROM pg_class "
+    return db.rows("SELECT oid, relnamespace::regnamespace || '.' || quote_ident(relname) FROM pg_class "
                    "WHERE oid = %(given)s::regclass", given=given if is_name(db, given) else quoted(given))[0]
 
 
