@@ -248,6 +248,15 @@ test_quantize(const sst_kernels *kernels)
     ok(close && equal, name);
 }
 
+/* x [n] filled up to a multiple of 16 as softmax wants it. */
+static void
+fill_up(float *x, size_t n, bool extremes)
+{
+    fill(x, n, extremes);
+    for (size_t i = n; i < sst_round_up(n); i++)
+        x[i] = -INFINITY;
+}
+
 static void
 test_rows(const sst_kernels *kernels)
 {
@@ -269,10 +278,10 @@ test_rows(const sst_kernels *kernels)
             kernels->layer_norm(got, weight, bias, n);
             equal = same(expected, got, n);
 
-            fill(expected, n, extremes);
-            memcpy(got, expected, n * sizeof(float));
-            sst_kernels_c.softmax(expected, n);
-            kernels->softmax(got, n);
+            fill_up(expected, n, extremes);
+            memcpy(got, expected, sizeof(got));
+            sst_kernels_c.softmax(expected, sst_round_up(n));
+            kernels->softmax(got, sst_round_up(n));
             equal = equal && same(expected, got, n);
 
             fill(expected, n, extremes);
@@ -306,7 +315,9 @@ test_nan(const sst_kernels *kernels)
                 fill(rows[row], 64, false);
                 memcpy(&rows[row][places[i]], &bits, sizeof(bits));
             }
-            kernels->softmax(rows[0], 50);
+            for (size_t lane = 50; lane < 64; lane++)
+                rows[0][lane] = -INFINITY;
+            kernels->softmax(rows[0], 64);
             for (size_t lane = 0; lane < 50; lane++)
                 nan = nan && isnan(rows[0][lane]);
             kernels->gelu(rows[1], 50);
@@ -364,7 +375,9 @@ test_softmax(void)
         }
         for (size_t i = 0; i < n; i++)
             sum += exact[i] = exp(x[i] - (float) top);
-        sst_kernels_c.softmax(x, n);
+        for (size_t i = n; i < sst_round_up(n); i++)
+            x[i] = -INFINITY;
+        sst_kernels_c.softmax(x, sst_round_up(n));
         for (size_t i = 0; i < n; i++)
         {
             double      p = exact[i] / sum;

@@ -4,6 +4,7 @@
  * Both products are sst_gemm: a head's keys become panels of 16 tokens, its values panels of 16 dimensions, and
  * a block of queries goes through scores, softmax and contexts while it is in the cache.
  */
+#include <math.h>
 #include <string.h>
 
 #include "forward.h"
@@ -20,8 +21,8 @@ sst_attention_scratch(const sst_shape *shape)
 }
 
 /*
- * Panels [1 + width][16 tokens] of k [tokens][ldk]: bias 0. Beyond the last token comes the last again: softmax
- * drops those scores, and 16 moves without a test are fast.
+ * Panels [1 + width][16 tokens] of k [tokens][ldk]: bias 0. Beyond the last token comes the last again, as 16 moves
+ * without a test are fast; there the bias gives scores that softmax drops.
  */
 static void
 pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels, const sst_tick *tick)
@@ -31,8 +32,10 @@ pack_keys(const float *k, size_t ldk, size_t tokens, size_t width, float *panels
         const float *row[SST_LANES];
 
         for (size_t t = 0; t < SST_LANES; t++)
+        {
             row[t] = k + (first + t < tokens ? first + t : tokens - 1) * ldk;
-        memset(panels, 0, SST_LANES * sizeof(float));
+            panels[t] = first + t < tokens ? 0.0f : -INFINITY;
+        }
         panels += SST_LANES;
         for (size_t i = 0; i < width; i++, panels += SST_LANES)
             SST_UNROLL for (size_t t = 0; t < SST_LANES; t++)
@@ -82,7 +85,7 @@ sst_attention(const sst_kernels *kernels, const sst_shape *shape, float *q, size
 
             sst_gemm(kernels, block, d, count, keys, width, padded, scores, padded, SST_STORE, tick);
             for (size_t r = 0; r < count; r++)
-                kernels->softmax(scores + r * padded, tokens);
+                kernels->softmax(scores + r * padded, padded);
             sst_gemm(kernels, scores, padded, count, values, tokens, width, block, d, SST_STORE, tick);
         }
     }

@@ -432,9 +432,11 @@ sst_forward(const sst_model *model, const sst_kernels *kernels, const int32_t *i
 void
 sst_softmax(const float *logits, uint32_t count, float *probabilities)
 {
-    float       padded[SST_MAX_LABELS + SST_LANES];
+    const size_t padded = sst_round_up(count);
+    float       row[SST_MAX_LABELS];
 
-    memcpy(padded, logits, count * sizeof(float));
-    sst_kernels_c.softmax(padded, count);
-    memcpy(probabilities, padded, count * sizeof(float));
+    for (size_t i = 0; i < padded; i++)
+        row[i] = i < count ? logits[i] : -INFINITY;
+    sst_kernels_c.softmax(row, padded);
+    memcpy(probabilities, row, count * sizeof(float));
 }

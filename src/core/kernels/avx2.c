@@ -60,6 +60,24 @@ v16_fma(v16 a, v16 b, v16 c)
     return (v16) {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
 }
 
+static inline float
+v16_first(v16 v)
+{
+    return _mm256_cvtss_f32(v.lo);
+}
+
+static inline v16
+v16_down(v16 v, const int n)
+{
+    if (n == 8)
+        return (v16) {v.hi, v.hi};
+    if (n == 4)
+        return (v16) {_mm256_permute2f128_ps(v.lo, v.lo, 1), v.hi};
+    if (n == 2)
+        return (v16) {_mm256_permute_ps(v.lo, 0x0e), v.hi};
+    return (v16) {_mm256_permute_ps(v.lo, 0x01), v.hi};
+}
+
 static inline __m256
 scale_half(__m256 p, __m256 t)
 {

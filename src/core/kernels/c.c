@@ -29,6 +29,13 @@ LANES_OF(v16_sub(v16 a, v16 b), a.f[i] - b.f[i])
 LANES_OF(v16_mul(v16 a, v16 b), a.f[i] * b.f[i])
 LANES_OF(v16_max(v16 a, v16 b), a.f[i] > b.f[i] ? a.f[i] : b.f[i])
 LANES_OF(v16_min(v16 a, v16 b), a.f[i] < b.f[i] ? a.f[i] : b.f[i])
+LANES_OF(v16_down(v16 a, int n), a.f[(i + n) % SST_LANES])
+
+static inline float
+v16_first(v16 v)
+{
+    return v.f[0];
+}
 
 static inline void
 v16_store(float *p, v16 v)

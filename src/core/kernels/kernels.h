@@ -87,7 +87,7 @@ struct sst_kernels
     /* gelu(x) = x (1 + erf(x / sqrt 2)) / 2 of x [n] in place. */
     void        (*gelu) (float *x, size_t n);
 
-    /* Softmax of x [n] in place. x must have room for n rounded up to 16; what lies behind n is lost. */
+    /* Softmax of x [n] in place; n is a multiple of 16. -INFINITY gives 1e-38 at most: it fills a row up. */
     void        (*softmax) (float *x, size_t n);
 };
 

@@ -10,7 +10,9 @@
  *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_div, v16_fma (a * b + c, rounded
  *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2)
  *   s8_value          a quantized activation: uint8_t, or int16_t for products of 16 bits
+ *   v16_first, v16_down   lane 0; lane i + n in lane i, for n = 8, 4, 2 or 1: what the highest lanes get is not said
  *   v16_store_values  the low bits of each lane as s8_value
+ *   v16_store_quads   the low bytes of lane 0 of four values, of lane 1, ...
  *   v16i, s8_sums     16 exact sums, and how those of a tile of gemm_s8 are made (see c.c)
  *   v16_from_sums     sums - zero * column_sums, exact, as floats
  *
@@ -22,28 +24,21 @@
 
 #include "kernels.h"
 
-/* One value of 16 lanes, of which x and y are two, always in this order: a binary tree over halves. */
-#define SST_FOLD(name, of_x_and_y) \
+/* One value of 16 lanes: a binary tree, always over these halves. */
+#define SST_FOLD(name, op) \
 SST_INLINE float \
 name(v16 v) \
 { \
-    float       a[SST_LANES]; \
-\
-    v16_store(a, v); \
-    SST_UNROLL for (int half = SST_LANES / 2; half > 0; half /= 2) \
-        SST_UNROLL for (int i = 0; i < half; i++) \
-        { \
-            float       x = a[i], \
-                        y = a[i + half]; \
-\
-            a[i] = of_x_and_y; \
-        } \
-    return a[0]; \
+    v = op(v, v16_down(v, 8)); \
+    v = op(v, v16_down(v, 4)); \
+    v = op(v, v16_down(v, 2)); \
+    v = op(v, v16_down(v, 1)); \
+    return v16_first(v); \
 }
 
-SST_FOLD(sum_lanes, x + y)
-SST_FOLD(least_lane, x < y ? x : y)
-SST_FOLD(greatest_lane, x > y ? x : y)
+SST_FOLD(sum_lanes, v16_add)
+SST_FOLD(least_lane, v16_min)
+SST_FOLD(greatest_lane, v16_max)
 
 /* Load n < 16 floats; the other lanes are fill. */
 SST_INLINE v16
@@ -388,20 +383,16 @@ gelu(float *x, size_t n)
 static void
 softmax(float *x, size_t n)
 {
-    const size_t padded = (n + SST_LANES - 1) / SST_LANES * SST_LANES;
-    v16         lanes;
+    v16         lanes = v16_load(x);
     v16         top,
                 scale;
 
-    for (size_t i = n; i < padded; i++)
-        x[i] = -INFINITY;       /* exp makes this 1e-38, nothing beside a sum of at least 1 */
-    lanes = v16_load(x);
-    for (size_t i = SST_LANES; i < padded; i += SST_LANES)
+    for (size_t i = SST_LANES; i < n; i += SST_LANES)
         lanes = v16_max(lanes, v16_load(x + i));
     top = v16_set1(greatest_lane(lanes));
 
     lanes = v16_set1(0.0f);
-    for (size_t i = 0; i < padded; i += SST_LANES)
+    for (size_t i = 0; i < n; i += SST_LANES)
     {
         v16         e = v16_exp(v16_sub(v16_load(x + i), top));
 
@@ -409,7 +400,7 @@ softmax(float *x, size_t n)
         v16_store(x + i, e);
     }
     scale = v16_set1(1.0f / sum_lanes(lanes));
-    for (size_t i = 0; i < padded; i += SST_LANES)
+    for (size_t i = 0; i < n; i += SST_LANES)
         v16_store(x + i, v16_mul(v16_load(x + i), scale));
 }
 

@@ -84,6 +84,24 @@ v16_fma(v16 x, v16 y, v16 z)
         vfmaq_f32(z.d, x.d, y.d)};
 }
 
+static inline float
+v16_first(v16 v)
+{
+    return vgetq_lane_f32(v.a, 0);
+}
+
+static inline v16
+v16_down(v16 v, const int n)
+{
+    if (n == 8)
+        return (v16) {v.c, v.d, v.c, v.d};
+    if (n == 4)
+        return (v16) {v.b, v.b, v.c, v.d};
+    if (n == 2)
+        return (v16) {vextq_f32(v.a, v.a, 2), v.b, v.c, v.d};
+    return (v16) {vextq_f32(v.a, v.a, 1), v.b, v.c, v.d};
+}
+
 static inline float32x4_t
 from_quarter(int32x4_t sums, int32_t zero, const int32_t *column_sums)
 {
