@@ -15,4 +15,4 @@ with tempfile.TemporaryDirectory() as folder:
     said = report("--table", "reviews", "--text", "review", "--time", "created_at", "--group", "product", "-o", page)
     if said.returncode:
         sys.exit(said.stderr)
-    browser.screenshot(page, sys.argv[1], 760, 1350)
+    browser.screenshot(page, sys.argv[1], 760, 1640)
