@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from corpora import load_data
 from evaluate import report
-from examples import examples
+from examples import for_student, for_teacher
 from network import classifier, export, tune_gently
 from swaps import same_answer
 from training import Settings, batches, cross_entropy, tensors, train
@@ -17,7 +17,7 @@ HEAD_SEED = 0        # one head for all to begin with: means of weights are of u
 BATCH = 32
 
 
-def plan(data, tokenizer, epochs, seed):
+def plan(examples, data, tokenizer, epochs, seed):
     rng = random.Random(seed)
     return [batch for _ in range(epochs) for batch in batches(examples(data, tokenizer, rng), BATCH, rng)]
 
@@ -35,7 +35,7 @@ def teach(a):
     os.makedirs(a.work, exist_ok=True)
     name = "teacher-%d" % a.seed
     hard, fair = cross_entropy(model, tokenizer.pad_token_id), same_answer(model, tokenizer, a.seed)
-    train(model, plan(data, tokenizer, a.epochs, a.seed), lambda batch, step: hard(batch, step) + fair(step),
+    train(model, plan(for_teacher, data, tokenizer, a.epochs, a.seed), lambda batch, step: hard(batch, step) + fair(step),
           Settings(name, a.seed, a.rate, compute=a.compute), os.path.join(a.work, name + ".pt"))
     export(model, tokenizer, os.path.join(a.work, name))
     report(model, tokenizer, data)
@@ -52,20 +52,30 @@ def opinion(teachers, inputs):
     return sum(teacher(**inputs).logits.float().softmax(1) for teacher in teachers) / len(teachers)
 
 
+def targets(batch, inputs, teachers):
+    """The label of a text that has one; of the others what the teachers say"""
+    labels = [label for _, label in batch]
+    if None not in labels:
+        return torch.tensor(labels, device=inputs["input_ids"].device)
+    said = opinion(teachers, inputs)
+    return torch.stack([row if label is None else row.new_tensor(label) for row, label in zip(said, labels)])
+
+
 def distil(a):
-    """The student begins as the mean of its teachers, and learns what they say together."""
+    """The student begins as the mean of its teachers, and learns what they say together of short texts, and long texts."""
     data = load_data(a.data)
     teachers = [learner(folder)[0].eval() for folder in a.teachers]
     student, tokenizer = learner(a.teachers[0])
     mean_of_weights(student, teachers)
+    student.distilbert.embeddings.word_embeddings.weight.requires_grad = True
     fair = same_answer(student, tokenizer, a.seed)
 
     def loss_of(batch, step):
         inputs = tensors([ids for ids, _ in batch], tokenizer.pad_token_id, student.device)
-        return F.cross_entropy(student(**inputs).logits.float(), opinion(teachers, inputs)) + fair(step)
+        return F.cross_entropy(student(**inputs).logits.float(), targets(batch, inputs, teachers)) + fair(step)
 
     os.makedirs(a.work, exist_ok=True)
-    train(student, plan(data, tokenizer, a.epochs, a.seed), loss_of,
+    train(student, plan(for_student, data, tokenizer, a.epochs, a.seed), loss_of,
           Settings("student", a.seed, a.rate, compute=a.compute), os.path.join(a.work, "student.pt"))
     student.half()
     export(student, tokenizer, a.out)
