@@ -2,8 +2,8 @@
 
 # The built-in model is the default of distilsst.model. Its name, which has digits of its fingerprint, is known when it
 # has been packed.
-BUILTIN_MODEL = starter
-BUILTIN_PRECISION = fp32
+BUILTIN_MODEL = builtin
+BUILTIN_PRECISION = int8
 
 host/builtin_model.h: $(PACK_HERE) $(wildcard $(TOP)/model/$(BUILTIN_MODEL)/*)
 	rm -rf host/model

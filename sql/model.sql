@@ -1,7 +1,7 @@
 -- the model and the machine
 SET client_min_messages = warning;  -- no word on the model that ships
 
-SELECT name ~ '^starter-[0-9a-f]{8}$' AS name, length(fingerprint), precision,
+SELECT name ~ '^builtin-[0-9a-f]{8}$' AS name, length(fingerprint), precision,
        layers > 0 AS layers, hidden > 0 AS hidden, heads > 0 AS heads, vocabulary > 1000 AS vocabulary,
        max_tokens, file LIKE '%/distilsst/' || name || '.dsst' AS file, bytes > 1000000 AS bytes,
        isa IN ('c', 'avx2', 'avx512', 'avx512vnni', 'neon', 'neondot') AS isa
@@ -20,7 +20,7 @@ RESET distilsst.isa;
 -- a call may name a model
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 SELECT name = (sst2_model()).name AS name, fingerprint = sst2_fingerprint() AS server_fingerprint,
-       fingerprint = sst2_fingerprint(name) AS fingerprint, name ~ ('^starter-' || left(fingerprint, 8) || '$') AS name_says_it,
+       fingerprint = sst2_fingerprint(name) AS fingerprint, name ~ ('^builtin-' || left(fingerprint, 8) || '$') AS name_says_it,
        precision, layers, hidden, vocabulary, max_tokens, labels, bytes = (sst2_model()).bytes AS bytes, error
 FROM sst2_models() WHERE is_default;
 SELECT sst2_label(t, model => :'model') = sst2_label(t) AS label, sst2_score(t, :'model') = sst2_score(t) AS score,
@@ -35,20 +35,20 @@ SELECT sst2_score('I love it', model) > 0.5 FROM (VALUES (:'model'), (NULL)) m(m
 
 -- what is no model's name, or no model that is installed
 \set VERBOSITY terse
-SELECT sst2_label('good', model => 'starter');
+SELECT sst2_label('good', model => 'builtin');
 SELECT sst2_label('good', '');
-SELECT sst2_label('good', '../starter-12345678');
+SELECT sst2_label('good', '../builtin-12345678');
 SELECT sst2_label('good', '/etc/passwd');
-SELECT sst2_label('good', 'starter-1234567G');
+SELECT sst2_label('good', 'builtin-1234567G');
 SELECT sst2_label('good', 'none-12345678');
 SELECT sst2_fingerprint('none-12345678');
 SELECT sst2_label('good');
 
 -- distilsst.model is the server's
-SET distilsst.model = 'starter-12345678';
-ALTER DATABASE postgres SET distilsst.model = 'starter-12345678';
-ALTER ROLE ALL SET distilsst.model = 'starter-12345678';
-CREATE FUNCTION other_model() RETURNS text LANGUAGE sql SET distilsst.model = 'starter-12345678' AS 'SELECT 1::text';
+SET distilsst.model = 'builtin-12345678';
+ALTER DATABASE postgres SET distilsst.model = 'builtin-12345678';
+ALTER ROLE ALL SET distilsst.model = 'builtin-12345678';
+CREATE FUNCTION other_model() RETURNS text LANGUAGE sql SET distilsst.model = 'builtin-12345678' AS 'SELECT 1::text';
 SELECT context FROM pg_settings WHERE name = 'distilsst.model';
 \set VERBOSITY default
 

@@ -1,7 +1,7 @@
 /*
  * models.h - the models that this session has open: the one door to them.
  *
- * A model's name, as in "starter-283d95b8", ends with the first digits of its fingerprint: it means one content, on every
+ * A model's name, as in "builtin-283d95b8", ends with the first digits of its fingerprint: it means one content, on every
  * host, for ever.
  */
 #ifndef SST_MODELS_H

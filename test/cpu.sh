@@ -92,8 +92,8 @@ make_models()
 			"$build/distilsst-pack" "$folder" "$folder-$precision.dsst" --precision "$precision" >/dev/null
 		done
 	done
-	"$build/distilsst-pack" model/starter "$tmp/starter.dsst" >/dev/null
-	head -n 1 test/golden/docs.jsonl >"$tmp/starter.jsonl"
+	"$build/distilsst-pack" model/builtin "$tmp/builtin.dsst" >/dev/null
+	head -n 1 test/golden/docs.jsonl >"$tmp/builtin.jsonl"
 }
 
 # golden MODEL PRECISION [EMULATOR...] PROGRAM
@@ -118,7 +118,7 @@ run_on()
 	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
 	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
 	golden tiny int8 "${emulator[@]}" "$folder/golden_forward"
-	ok "the starter's vectors end well" "${emulator[@]}" "$folder/golden_forward" "$tmp/starter.dsst" "$tmp/starter.jsonl"
+	ok "the built-in model's vectors end well" "${emulator[@]}" "$folder/golden_forward" "$tmp/builtin.dsst" "$tmp/builtin.jsonl"
 	if [ -n "$with_base" ] && [ ${#emulator[@]} = 0 ]; then
 		golden base fp32 "$folder/golden_forward"
 		golden base int8 "$folder/golden_forward"
@@ -129,7 +129,7 @@ run_on()
 # 32 bits (i386).
 tokenizer_on()
 {
-	ok "the tokenizer's rows end well" "${@:2}" "$1/golden_tokenizer" model/starter/vocab.txt test/golden/{edge,docs,fuzz}.jsonl
+	ok "the tokenizer's rows end well" "${@:2}" "$1/golden_tokenizer" model/builtin/vocab.txt test/golden/{edge,docs,fuzz}.jsonl
 }
 
 # Nothing but the AVX kernels has AVX registers or encodings, and these export

@@ -102,7 +102,7 @@ make_path($build);
 	is(-s "$source/distilsst.so", 0, 'and leaves that of the source tree');
 	like(read_file("$build/distilsst-pack"), qr/exit 99/, 'the packer that will be installed is for the other machine');
 	ok(!-e $ran, 'and has not run here');
-	my ($name) = read_file("$build/host/builtin_model.h") =~ /\A#define SST_BUILTIN_MODEL "(starter-[0-9a-f]{8})"\n\z/;
+	my ($name) = read_file("$build/host/builtin_model.h") =~ /\A#define SST_BUILTIN_MODEL "(builtin-[0-9a-f]{8})"\n\z/;
 	is_deeply(files_below("$build/host/model"), ["/$name.dsst"], 'the built-in model is packed under its name');
 	($status, $output) = make_in($build, @cross, '-q', 'all');
 	is($status, 0, 'then there is nothing left to build');

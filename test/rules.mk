@@ -51,7 +51,7 @@ host/fuzz/%.o: $(TOP)/%.c
 	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -c -o $@ $<
 
 $(FUZZERS): host/fuzz/%: $(TOP)/test/fuzz/%.c $(FUZZ_OBJS)
-	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -DSTARTER_VOCABULARY='"$(TOP)/model/starter/vocab.txt"' \
+	$(FUZZ_CC) $(HOST_CFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -DVOCABULARY='"$(TOP)/model/builtin/vocab.txt"' \
 		-o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 fuzzers: $(FUZZERS)

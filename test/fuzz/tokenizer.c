@@ -1,5 +1,5 @@
 /*
- * tokenizer.c - any bytes as a text, with the starter's vocabulary.
+ * tokenizer.c - any bytes as a text, with bert-base-uncased's vocabulary.
  *
  * Input: choices, text.
  */
@@ -13,7 +13,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     choices     chosen;
 
     if (!table.slots)
-        MUST(sst_vocab_table_read(STARTER_VOCABULARY, &table) == NULL);
+        MUST(sst_vocab_table_read(VOCABULARY, &table) == NULL);
     if (size < sizeof(chosen))
         return 0;
     memcpy(&chosen, data, sizeof(chosen));

@@ -39,7 +39,7 @@ sub check_file
 	my ($path) = @_;
 	my $name = $path =~ s/^\Q$ROOT\E\///r;
 	my $text = read_file($path);
-	$text =~ s/\bstarter-[0-9a-f]{8}\b/$builtin/g if $ENV{SST_DOCS};
+	$text =~ s/\bbuiltin-[0-9a-f]{8}\b/$builtin/g if $ENV{SST_DOCS};
 	my $database = 'sst_test_docs';
 	$boss->query("CREATE DATABASE $database");
 	run_statements($database, 'CREATE EXTENSION distilsst;');
@@ -75,7 +75,7 @@ sub check_file
 	}
 	$new .= substr $text, pos($text) // 0;
 	write_file($path, $new) if ($ENV{SST_DOCS} // '') eq 'write';
-	is($_, $builtin, "$name names the model that ships") for $text =~ /\b(starter-[0-9a-f]{8})\b/g;
+	is($_, $builtin, "$name names the model that ships") for $text =~ /\b(builtin-[0-9a-f]{8})\b/g;
 	$boss->query($_) for "DROP DATABASE $database", 'ALTER SYSTEM RESET ALL', 'SELECT pg_reload_conf()';
 }
 

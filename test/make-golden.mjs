@@ -1,12 +1,12 @@
-// Makes test/golden: what Hugging Face's Rust tokenizer gives for texts, with the vocabulary of the starter model.
+// Makes test/golden: what Hugging Face's Rust tokenizer gives for texts, with the vocabulary of bert-base-uncased.
 //
 //   cd "$(mktemp -d)" && npm install @anush008/tokenizers@0.6.0 && export NODE_PATH=$PWD/node_modules && cd -
-//   node test/make-golden-starter.mjs model/starter/vocab.txt test/golden test/golden/{edge,docs,fuzz}.jsonl
+//   node test/make-golden.mjs model/builtin/vocab.txt test/golden test/golden/{edge,docs,fuzz}.jsonl
 //
 // The second line, from the root of the repository, writes the files anew after the vocabulary has changed. The
 // texts are those of the rows given; new texts are added as rows {"text": "..."}.
 //
-//   node test/make-golden-starter.mjs --check VOCAB.txt FILE...     writes nothing, compares the ids in the files
+//   node test/make-golden.mjs --check VOCAB.txt FILE...     writes nothing, compares the ids in the files
 //
 // test/golden/characters.tsv.gz does not depend on the vocabulary: the words that a + c + b is normalised and
 // split into, for every code point c.
@@ -111,7 +111,7 @@ if (first === '--check')
 else if (rest.length > 1)
     await make(first, rest[0], rest.slice(1));
 else {
-    console.error('usage: make-golden-starter.mjs VOCAB.txt FOLDER FILE...\n'
-        + '       make-golden-starter.mjs --check VOCAB.txt FILE...');
+    console.error('usage: make-golden.mjs VOCAB.txt FOLDER FILE...\n'
+        + '       make-golden.mjs --check VOCAB.txt FILE...');
     process.exitCode = 2;
 }
