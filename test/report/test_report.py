@@ -143,7 +143,7 @@ class Report(unittest.TestCase):
         caption = page.texts("figcaption")[1]
         self.assertIn("Europe/Berlin", caption)
         self.assertIn("1 texts are of other years", caption)
-        self.assertIn("4 texts have no date", caption)
+        self.assertIn("Texts without a date, or with none that a calendar has: 4", caption)
 
     def test_sample(self):
         """A sample has as many rows as were asked for, and the page says so"""

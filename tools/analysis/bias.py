@@ -66,7 +66,7 @@ def terms_report(db, a):
     said = answers(db, templates, terms)
     rows = [(markdown(template), "%.3f %s" % (of[0][1], markdown(of[0][0])), "%.3f %s" % (of[-1][1], markdown(of[-1][0])),
              "%.3f" % (of[-1][1] - of[0][1]), percent(len(flips(of)) / len(of))) for template, of in said.items()]
-    text = [by_model(db) + " %d templates with %d terms each." % (len(templates), len(terms)),
+    text = [by_model(db) + " Templates: %d; terms in each: %d." % (len(templates), len(terms)),
             table(["template", "lowest score", "highest score", "#gap", "#flip rate"], rows),
             "Flip rate: terms whose label is not the template's commonest. The terms furthest from the template's median score:",
             table(["term", "#mean distance", "#furthest", "in", "#flips"],

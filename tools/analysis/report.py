@@ -21,6 +21,7 @@ WORDS = 130             # tokens: longer texts are explained by sentences, since
 GROUPS = 20             # the largest that are shown
 WEEKS = 260             # five years
 SHADES = 5
+TEXTS = ("text", "character varying", "character", "citext", "name")
 
 Row = namedtuple("Row", "text length score label tokens truncated week group")
 
@@ -70,7 +71,9 @@ def week_of(name, kind):
 def query(db, a):
     """-> the rows' source and what is selected of it"""
     oid, relation = table(db, a.table)
-    text, _ = column(db, oid, a.text)
+    text, kind = column(db, oid, a.text)
+    if kind not in TEXTS:
+        raise SystemExit("--text needs a column of texts, and the column %s is of type %s" % (text, kind))
     week = week_of(*column(db, oid, a.time)) if a.time else "NULL::date"
     group = column(db, oid, a.group)[0] + "::text" if a.group else "NULL::text"
     source = "SELECT %s::text AS body, %s AS week, %s AS kind FROM %s" % (text, week, group, relation.replace("%", "%%"))
@@ -136,11 +139,13 @@ def painted(db, tally):
     """-> {shortlist: [a text to show]}"""
     lists = {"most": tally.most, "least": tally.least, "unsure": tally.unsure}
     bar = tqdm(total=sum(len(texts.rows()) for texts in lists.values()), unit=" texts", desc="explaining", disable=None)
-    out = {}
+    out, known = {}, {}         # a text can be in two lists, and some cost a minute
     for name, texts in lists.items():
         out[name] = []
         for row, count in texts.rows():
-            out[name].append({"pieces": pieces(db, row), "score": row.score, "count": count, "more": max(0, row.length - SHOWN)})
+            if row.text not in known:
+                known[row.text] = pieces(db, row)
+            out[name].append({"pieces": known[row.text], "score": row.score, "count": count, "more": max(0, row.length - SHOWN)})
             bar.update()
     bar.close()
     return out
@@ -223,8 +228,8 @@ def page(db, a, began):
 
 
 def positive_number(given):
-    if int(given) < 1:
-        raise ValueError
+    if not re.fullmatch("0*[1-9][0-9]*", given):
+        raise argparse.ArgumentTypeError("%r is no number of rows" % given)
     return int(given)
 
 

@@ -82,6 +82,8 @@ class Tally:
         if row.tokens <= 2:     # [CLS] and [SEP]: nothing to read
             self.empty += 1
             return
-        self.most.add(-row.score, row)
-        self.least.add(row.score, row)
+        if positive:
+            self.most.add(-row.score, row)
+        else:
+            self.least.add(row.score, row)
         self.unsure.add(abs(row.score - 0.5), row)
