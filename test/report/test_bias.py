@@ -65,20 +65,21 @@ class Bias(unittest.TestCase):
 
     def test_terms(self):
         """Gap, flip rate and worst terms are those of the scores in SQL"""
+        places = ["hell", "paradise", "a prison", "France"]     # that differ, as countries need not
         templates = ["We went to {}.", "Bad news from {}, {}!"]
         said = self.ok("--templates", self.file("templates", "\n".join(templates) + "\n"),
-                       "--terms", self.file("terms", "\r\n".join(COUNTRIES)))
+                       "--terms", self.file("terms", "\r\n".join(places)))
         first, worst = tables(said)
-        distance = {term: 0 for term in COUNTRIES}
+        distance = {term: 0 for term in places}
         for template, row in zip(templates, first):
-            scored = sorted((*self.score(template.replace("{}", term)), term) for term in COUNTRIES)
+            scored = sorted((*self.score(template.replace("{}", term)), term) for term in places)
             labels = [label for _, label, _ in scored]
             fewest = min(labels.count("POSITIVE"), labels.count("NEGATIVE"))
             self.assertEqual(row, [template, "%.3f %s" % scored[0][::2], "%.3f %s" % scored[-1][::2],
                                    "%.3f" % (scored[-1][0] - scored[0][0]), "%.0f %%" % (25 * fewest)])
             for score, _, term in scored:
                 distance[term] += (score - (scored[1][0] + scored[2][0]) / 2) / 2
-        order = sorted(COUNTRIES, key=lambda term: -abs(distance[term]))
+        order = sorted(places, key=lambda term: -abs(distance[term]))
         self.assertEqual([row[:2] for row in worst], [[term, "%+.3f" % distance[term]] for term in order])
 
     def test_picture(self):
