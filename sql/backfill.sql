@@ -111,6 +111,7 @@ CALL sst2_backfill('reviews', 'body', 'none');
 CALL sst2_backfill('reviews', 'body', 'body');
 CALL sst2_backfill('reviews', 'id', 'label');
 CALL sst2_backfill('reviews', 'body', 'id');
+CALL sst2_backfill('reviews', 'body', NULL, 'id');   -- which would round
 CALL sst2_backfill('wrong', 'id', 'id');
 ALTER TABLE reviews ADD generated text GENERATED ALWAYS AS (sst2_label(body)) STORED;
 CALL sst2_backfill('reviews', 'body', 'generated');

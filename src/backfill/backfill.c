@@ -339,6 +339,7 @@ sst2_backfill(PG_FUNCTION_ARGS)
     b.context = AllocSetContextCreate(CurrentMemoryContext, "distilsst batch", ALLOCSET_DEFAULT_SIZES);
     b.position_context = AllocSetContextCreate(CurrentMemoryContext, "distilsst position", ALLOCSET_SMALL_SIZES);
     read_arguments(fcinfo, &b);
+    commit(&b);                 /* the caller's transaction may be of another isolation level */
     begin(fcinfo, &b);
     run_passes(&b);
     SPI_finish();

@@ -32,6 +32,20 @@
 
 /* ---- columns --------------------------------------------------------------------------------- */
 
+/* Would a column of this type keep such a value as it is? An int would round a score, a "char" cut a label. */
+static bool
+keeps(Oid column, Oid value)
+{
+    const Oid   base = getBaseType(column);
+    char        category;
+    bool        preferred;
+
+    if (value == FLOAT4OID)
+        return base == FLOAT4OID || base == FLOAT8OID || base == NUMERICOID;
+    get_type_category_preferred(base, &category, &preferred);
+    return category == TYPCATEGORY_STRING && base != CHAROID;
+}
+
 /* A column to be filled with values of this type, or none. */
 static SstColumn
 filled_column(const TargetNames *names, const char *name, Oid type)
@@ -47,7 +61,7 @@ filled_column(const TargetNames *names, const char *name, Oid type)
                  errmsg("column \"%s\" of relation \"%s\" is a generated column", name, get_rel_name(names->relation)),
                  errhint("The server has filled it when it was added, and keeps it filled. "
                          "Backfill an ordinary column instead.")));
-    if (!can_coerce_type(1, &type, &column.type, COERCION_ASSIGNMENT))
+    if (!keeps(column.type, type) || !can_coerce_type(1, &type, &column.type, COERCION_ASSIGNMENT))
         ereport(ERROR,
                 (errcode(ERRCODE_DATATYPE_MISMATCH),
                  errmsg("column \"%s\" of relation \"%s\" is of type %s, which takes no value of type %s", name,

@@ -12,7 +12,8 @@ plan skip_all => 'needs /proc and prlimit' if !-r '/proc/self/status' || system(
 my $dir = server_dir();
 # Four small models fill the table of open models, so that the large one has to be opened anew.
 my @small = map { install_model(made_model($dir, "small$_", "1,32,2,6$_,16,300,2")) } 1 .. 4;
-my $large = install_model(made_model($dir, 'large', '1,512,4,1024,8192,2000,2'));	# over 32 MB to work in, which malloc() always maps
+# over 32 MB to work in, which malloc() always maps
+my $large = install_model(made_model($dir, 'large', '1,512,4,1024,8192,2000,2'));
 my $session = SstTest::Session->new(model => $small[0]);
 my $use_small = 'SELECT ' . join(', ', map { "sst2_logits('a b c', model => '$_')" } @small);
 my $use_large = "SELECT sst2_logits('a b c', model => '$large'), sst2_label(ARRAY['good', 'bad', 'a'], model => '$large')";
