@@ -78,7 +78,7 @@ sst_models_folders(void)
     while (path)
     {
         const char *end = first_path_var_separator(path);
-        char       *entry = pnstrdup(path, end ? end - path : strlen(path));
+        char       *entry = pnstrdup(path, end ? (size_t) (end - path) : strlen(path));
 
         /* else it is $system, which is share */
         if (is_absolute_path(entry))

@@ -274,12 +274,9 @@ struct SstPieces
 static bool
 has_slices(struct varlena *value)
 {
-    struct varatt_external external;
+    const Datum datum = PointerGetDatum(value);
 
-    if (!VARATT_IS_EXTERNAL_ONDISK(value))
-        return false;
-    VARATT_EXTERNAL_GET_POINTER(external, value);
-    return !VARATT_EXTERNAL_IS_COMPRESSED(external);
+    return VARATT_IS_EXTERNAL_ONDISK(value) && toast_datum_size(datum) + VARHDRSZ >= toast_raw_datum_size(datum);
 }
 
 SstPieces *

@@ -68,7 +68,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (end)
     {
         check_tokenizer(&(tokenizer_files) {absent, path, second_path, absent, absent});
-        check_tokenizer(&(tokenizer_files) {STARTER_VOCABULARY, absent, path, second_path, absent});
+        check_tokenizer(&(tokenizer_files) {VOCABULARY, absent, path, second_path, absent});
         close(second_fd);
     }
     close(fd);
