@@ -48,7 +48,7 @@ def add_finetune(commands):
 
 def add_built_in(commands):
     for command, run, rate, what in (("teach", teach, 6e-5, "one teacher of the built-in model, to WORK/teacher-SEED"),
-                                     ("distil", distil, 3e-5, "the built-in model, from its teachers")):
+                                     ("distil", distil, 4e-5, "the built-in model, from its teachers")):
         parser = commands.add_parser(command, help=what)
         parser.add_argument("--data", required=True, help="folder with the corpora")
         parser.add_argument("--work", required=True, help="folder for checkpoints")

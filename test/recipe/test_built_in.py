@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from corpora import load_data, runs
 from evaluate import probabilities
 from network import classifier
-from teach import learner, mean_of_weights, opinion
+from teach import learner, mean_of_weights, opinion, targets
 
 
 def corpora(folder):
@@ -104,3 +104,12 @@ class BuiltIn(unittest.TestCase):
         inputs = {"input_ids": torch.arange(5, 15, device=models[0].device)[None]}
         expected = (models[0](**inputs).logits.softmax(1) + models[1](**inputs).logits.softmax(1)) / 2
         self.assertTrue(torch.allclose(opinion(models[:2], inputs), expected))
+
+    def test_targets(self):
+        """Of a text with a label the student learns that, of one without what the teachers say"""
+        teachers = [learner(self.path("base"))[0].eval()]
+        inputs = {"input_ids": torch.arange(5, 15, device=teachers[0].device).reshape(2, 5)}
+        said = opinion(teachers, inputs)
+        self.assertTrue(torch.equal(targets([([], None), ([], [0.0, 1.0])], inputs, teachers)[0], said[0]))
+        self.assertEqual(targets([([], None), ([], [0.0, 1.0])], inputs, teachers)[1].tolist(), [0.0, 1.0])
+        self.assertEqual(targets([([], [1.0, 0.0]), ([], [0.0, 1.0])], inputs, None).tolist(), [[1.0, 0.0], [0.0, 1.0]])
