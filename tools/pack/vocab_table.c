@@ -204,13 +204,12 @@ sst_vocab_table_make(char *lines, size_t len, sst_vocab_table *out)
 static bool
 ends_in_blank(const char *bytes, size_t len)
 {
-    const unsigned char *at = (const unsigned char *) bytes + len;
     size_t      n = 1;
     utf8proc_int32_t c;
 
-    while (n < len && n < 4 && (at[-n] & 0xC0) == 0x80)
+    while (n < len && n < 4 && (bytes[len - n] & 0xC0) == 0x80)
         n++;
-    if (len == 0 || utf8proc_iterate(at - n, (utf8proc_ssize_t) n, &c) <= 0)
+    if (len == 0 || utf8proc_iterate((const unsigned char *) bytes + len - n, (utf8proc_ssize_t) n, &c) <= 0)
         return false;
     return (c >= 9 && c <= 13) || c == 0x85 ||
         (utf8proc_category(c) >= UTF8PROC_CATEGORY_ZS && utf8proc_category(c) <= UTF8PROC_CATEGORY_ZP);
