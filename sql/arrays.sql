@@ -1,5 +1,4 @@
 -- arrays of texts: one ragged batch, the same bits as one by one
-SET client_min_messages = warning;  -- no word on the model that ships
 
 SELECT sst2_label(ARRAY['I love it!', NULL, 'I hate it!']);
 SELECT sst2_score(ARRAY['I love it!', NULL, 'I hate it!']);

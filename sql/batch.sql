@@ -1,8 +1,6 @@
 -- many rows per forward pass: the same results as one by one, and the plans
-SET client_min_messages = warning;  -- no word on the model that ships
 SET max_parallel_workers_per_gather = 0;
 SELECT sst2_label('load the library');
-RESET client_min_messages;
 
 CREATE TABLE review (id int PRIMARY KEY, kind text, title text, body text) WITH (autovacuum_enabled = off);
 INSERT INTO review

@@ -1,5 +1,4 @@
 -- templates and terms
-SET client_min_messages = warning;  -- no word on the model that ships
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 SELECT template, term, score = sst2_score(sentence) AS score, label = sst2_label(sentence) AS label
     FROM sst2_bias(ARRAY['This film was filmed in {}.', '{} and {}'], ARRAY['France', 'Curaçao', '']),

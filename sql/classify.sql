@@ -1,5 +1,4 @@
 -- labels, scores and logits of one text
-SET client_min_messages = warning;  -- no word on the model that ships
 
 SELECT sst2_label('I love it!'), sst2_score('I love it!'), sst2_logits('I love it!');
 SELECT sst2_label('I hate it!'), sst2_score('I hate it!'), sst2_logits('I hate it!');

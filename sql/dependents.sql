@@ -1,5 +1,4 @@
 -- what in a database is made of answers, and by which model
-SET client_min_messages = warning;  -- no word on the model that ships
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 SELECT * FROM sst2_dependents();
 

@@ -1,5 +1,4 @@
 -- texts longer than the model reads, and labels that may be withheld
-SET client_min_messages = warning;  -- no word on the model that ships
 
 -- Texts of so many words, each by itself one or more pieces: the ids of all of them are those of the words.
 SELECT (sst2_token_ids(''))[1] AS cls, (sst2_token_ids(''))[2] AS sep, max_tokens - 2 AS room FROM sst2_model() \gset

@@ -1,5 +1,4 @@
 -- how long a table would take, beside what can be computed of a small one
-SET client_min_messages = warning;  -- no word on the model that ships
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 CREATE TABLE reviews (id int PRIMARY KEY, body text, "Short ""text""" varchar(30));
 INSERT INTO reviews SELECT i, repeat('a wonderful film, number ' || i || '. ', i * 2), 'film ' || i

@@ -1,5 +1,4 @@
 -- what moved a score
-SET client_min_messages = warning;  -- no word on the model that ships
 SELECT (sst2_token_ids('[MASK]'))[2] AS mask, name AS model FROM sst2_model() \gset
 CREATE FUNCTION margin(ids int[]) RETURNS float8 LANGUAGE sql AS 'SELECT l[2]::float8 - l[1] FROM sst2_logits(ids) l';
 

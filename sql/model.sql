@@ -1,5 +1,4 @@
 -- the model and the machine
-SET client_min_messages = warning;  -- no word on the model that ships
 
 SELECT name ~ '^builtin-[0-9a-f]{8}$' AS name, length(fingerprint), precision,
        layers > 0 AS layers, hidden > 0 AS hidden, heads > 0 AS heads, vocabulary > 1000 AS vocabulary,

@@ -1,5 +1,4 @@
 -- the planner's own choice of parallel plans, by the functions' costs
-SET client_min_messages = warning;  -- no word on the model that ships
 SELECT sst2_token_count('load the library');
 SET max_parallel_workers_per_gather = 2;
 SET distilsst.batch_size = 1;       -- SstBatch would name the server's model

@@ -1,5 +1,4 @@
 -- what this session has classified
-SET client_min_messages = warning;  -- no word on the model that ships
 SELECT * FROM sst2_stats();
 SELECT count(sst2_label(body)) FROM (VALUES ('one'), ('two words'), ('one'), (repeat('good ', 600))) v (body);
 SELECT texts, memo_hits, truncated, tokens = 3 + 4 + 512 AS tokens, batches BETWEEN 1 AND 3 AS batches, milliseconds > 0 AS took,

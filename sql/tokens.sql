@@ -1,5 +1,4 @@
 -- what the model reads
-SET client_min_messages = warning;  -- no word on the model that ships
 
 SELECT sst2_tokens('The movie''s GREAT, isn''t it?');
 SELECT sst2_tokens('Crème brûlée');
