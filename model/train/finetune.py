@@ -8,7 +8,7 @@ from transformers import AutoConfig
 from evaluate import probabilities
 from examples import one_hot
 from labelled import hold_back, labelled_rows, names_of_labels, read_file, read_query
-from network import classifier, export, tune_gently
+from network import classifier, export, keep_words, tune_gently
 from training import Settings, batches, cross_entropy, train
 
 BATCH = 32
@@ -70,6 +70,7 @@ def finetune(a):
     limit = min(a.tokens, tokenizer.model_max_length)
     if a.recipe == "own":
         tune_gently(model)
+        keep_words(model)
     learned, rng = encoded(training, names, tokenizer, limit), random.Random(a.seed)
     plan = [batch for _ in range(a.epochs) for batch in batches(learned, BATCH, rng)]
     train(model, plan, cross_entropy(model, tokenizer.pad_token_id), settings(a, len(plan)))

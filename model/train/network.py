@@ -73,11 +73,14 @@ class FirstTokenBlock(TransformerBlock):
 
 
 def tune_gently(model):
-    """Settings that need not be searched for: dropout of a tenth, none in attention, and words keep their vectors
-    (half of a small model, of which a batch moves next to nothing)."""
+    """Settings that need not be searched for: dropout of a tenth, none in attention"""
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0 if name.endswith("attention.dropout") else 0.1
+
+
+def keep_words(model):
+    """Word vectors that do not learn: half of a small model, of which few rows say next to nothing"""
     model.distilbert.embeddings.word_embeddings.weight.requires_grad = False
 
 

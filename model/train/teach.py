@@ -67,7 +67,6 @@ def distil(a):
     teachers = [learner(folder)[0].eval() for folder in a.teachers]
     student, tokenizer = learner(a.teachers[0])
     mean_of_weights(student, teachers)
-    student.distilbert.embeddings.word_embeddings.weight.requires_grad = True
     fair = same_answer(student, tokenizer, a.seed)
 
     def loss_of(batch, step):
