@@ -139,18 +139,18 @@ copy(OpenModel *m, const void *bytes, size_t size)
     return memcpy(MemoryContextAlloc(m->context, Max(size, 1)), bytes, size);
 }
 
-/* What is read outside of the core, and has been checked, is kept where no change of the file reaches it. */
+/*
+ * What is read outside of the core is kept where no change of the file reaches it. The sizes are the model's own; whether
+ * the bytes are those that sst_model_open() has checked, sst_mapping_check() says after this.
+ */
 static void
 keep_small_tables(OpenModel *m)
 {
     sst_model  *model = &m->model;
-    const uint32_t labels = model->shape.labels;
 
-    model->name = MemoryContextStrdup(m->context, model->name);
-    model->fingerprint = MemoryContextStrdup(m->context, model->fingerprint);
-    model->label_bytes = copy(m, model->label_bytes, model->label_offsets[labels]);
-    model->label_offsets = copy(m, model->label_offsets, (labels + 1) * sizeof(uint32_t));
-    model->selftest_bytes = copy(m, model->selftest_bytes, model->selftest_offsets[model->selftests]);
+    model->label_bytes = copy(m, model->label_bytes, model->label_size);
+    model->label_offsets = copy(m, model->label_offsets, (model->shape.labels + 1) * sizeof(uint32_t));
+    model->selftest_bytes = copy(m, model->selftest_bytes, model->selftest_size);
     model->selftest_offsets = copy(m, model->selftest_offsets, (model->selftests + 1) * sizeof(uint32_t));
 }
 

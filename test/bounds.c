@@ -38,7 +38,7 @@ open_header(const sst_packed_header *header, uint64_t size)
     copy->file_size = size;
     copy->header_hash = sst_hash64(copy, offsetof(sst_packed_header, header_hash));
     ticks = 0;
-    status = sst_model_open(&model, copy, (size_t) sst_packed_view(&model, header), &tick);
+    status = sst_model_open(&model, copy, (size_t) sst_packed_view(&model, header, header), &tick);
     free(copy);
     return status;
 }
@@ -51,7 +51,7 @@ is_refused(const sst_packed_header *good, size_t field, uint32_t value)
     sst_model   model;
 
     memcpy((char *) &header + field, &value, sizeof(value));
-    return open_header(&header, sst_packed_view(&model, &header)) == SST_BAD_SHAPE && ticks == 0;
+    return open_header(&header, sst_packed_view(&model, &header, &header)) == SST_BAD_SHAPE && ticks == 0;
 }
 
 #define REFUSED(field, value) is_refused(good, offsetof(sst_packed_header, field), value)
@@ -71,9 +71,9 @@ test_headers(const sst_packed_header *good)
        "any other number of slots than the vocabulary needs is refused before the tables are read");
     sparse.shape.labels = SST_MAX_LABELS;
     sparse.selftests = 1000000;
-    ok(open_header(&sparse, sst_packed_view(&model, &sparse)) == SST_BAD_SHAPE && ticks == 0,
+    ok(open_header(&sparse, sst_packed_view(&model, &sparse, &sparse)) == SST_BAD_SHAPE && ticks == 0,
        "a million self-test vectors of 1024 labels are refused before they are read");
-    ok(open_header(good, sst_packed_view(&model, good) + (UINT64_C(1) << 32)) == SST_WRONG_SIZE,
+    ok(open_header(good, sst_packed_view(&model, good, good) + (UINT64_C(1) << 32)) == SST_WRONG_SIZE,
        "a size that is right but for 4 GB is refused");
 }
 
@@ -335,7 +335,7 @@ test_lie(const sst_model *good)
     sst_vocab_slot *slots;
 
     memcpy(file, good->file, good->file_size);
-    sst_packed_view(&model, file);
+    sst_packed_view(&model, file, file);
     slots = (sst_vocab_slot *) model.vocab.slots;
     for (uint32_t i = 0; i <= model.vocab.slot_mask; i++)
         slots[i].hash ^= slots[i].id_plus_1 == 1;

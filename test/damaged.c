@@ -144,6 +144,64 @@ test_lies(const unsigned char *file, size_t size, size_t tables_end, void *works
     free(copy);
 }
 
+/* Somebody who writes over size bytes of a file at a tick of who opens it. */
+typedef struct writer
+{
+    unsigned char *bytes;
+    size_t      size;
+    int         when;           /* ticks before it */
+    int         ticks;
+} writer;
+
+static void
+write_over(void *arg)
+{
+    writer     *w = arg;
+
+    if (w->ticks++ == w->when)
+        memset(w->bytes, 0xff, w->size);
+}
+
+/* Opened while the first bytes are written over, at each of its ticks: how often it is refused, and is another model. */
+static void
+open_written(const unsigned char *file, size_t size, size_t written, size_t *refused, size_t *changed)
+{
+    unsigned char *copy = aligned_alloc(64, (size + 63) / 64 * 64);
+    writer      w = {.bytes = copy, .size = written};
+    const sst_tick tick = {write_over, &w};
+    sst_model   model,
+                good;
+
+    sst_model_open(&good, file, size, NULL);
+    *refused = *changed = 0;
+    do
+    {
+        sst_status  status;
+
+        memcpy(copy, file, size);
+        w.ticks = 0;
+        status = sst_model_open(&model, copy, size, &tick);
+        *refused += status != SST_OK;
+        *changed += status == SST_OK &&
+            (memcmp(&model.shape, &good.shape, sizeof(good.shape)) != 0 || strcmp(model.name, good.name) != 0 ||
+             strcmp(model.fingerprint, good.fingerprint) != 0 || model.label_size != good.label_size ||
+             model.selftests != good.selftests || model.selftest_size != good.selftest_size);
+    } while (w.ticks > w.when++);
+    free(copy);
+}
+
+static void
+test_writes(const unsigned char *file, size_t size, size_t tables_end)
+{
+    size_t      refused,
+                changed;
+
+    open_written(file, size, sizeof(sst_packed_header), &refused, &changed);
+    ok(refused == 0 && changed == 0, "a header that is written over once it was read changes nothing");
+    open_written(file, size, tables_end, &refused, &changed);
+    ok(refused > 0 && changed == 0, "and tables that are written over have the file refused, or are as they were");
+}
+
 /* What sst_model_open says of a file with another byte in its header and the right checksum. */
 static sst_status
 open_with(unsigned char *file, size_t size, size_t at, char byte)
@@ -231,6 +289,7 @@ test_packed(const char *path)
     test_flips(file, size, sst_packed_tables_end(&model), model.weights_at, workspace);
     test_cuts(file, size, sst_packed_tables_end(&model), workspace);
     test_lies(file, size, sst_packed_tables_end(&model), workspace);
+    test_writes(file, size, sst_packed_tables_end(&model));
     test_choices(file, size);
     test_names(file, size);
     free(workspace);

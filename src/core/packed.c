@@ -65,6 +65,7 @@ view_tables(sst_model *model, const sst_packed_header *header, walker *w)
     sst_vocab  *vocab = &model->vocab;
 
     model->label_offsets = next_part(w, ((uint64_t) shape->labels + 1) * sizeof(uint32_t));
+    model->label_size = header->label_bytes;
     model->label_bytes = next_part(w, header->label_bytes);
     vocab->slots = next_part(w, (uint64_t) header->vocab_slots * sizeof(sst_vocab_slot));
     vocab->offsets = next_part(w, ((uint64_t) shape->vocab + 1) * sizeof(uint32_t));
@@ -81,22 +82,23 @@ view_tables(sst_model *model, const sst_packed_header *header, walker *w)
     vocab->normalizer = header->normalizer;
     model->selftests = header->selftests;
     model->selftest_offsets = next_part(w, ((uint64_t) header->selftests + 1) * sizeof(uint32_t));
+    model->selftest_size = header->selftest_bytes;
     model->selftest_bytes = next_part(w, header->selftest_bytes);
     model->selftest_logits = next_part(w, (uint64_t) header->selftests * shape->labels * sizeof(float));
     model->word_hashes = next_part(w, (uint64_t) shape->vocab * sizeof(uint64_t));
 }
 
 uint64_t
-sst_packed_view(sst_model *model, const sst_packed_header *header)
+sst_packed_view(sst_model *model, const void *file, const sst_packed_header *header)
 {
-    walker      w = {(const unsigned char *) header, 0};
+    walker      w = {file, 0};
     const sst_shape *shape = &model->shape;
     uint32_t    d = header->shape.hidden;
 
     model->file = w.base;
     model->shape = header->shape;
-    model->name = header->name;
-    model->fingerprint = header->fingerprint;
+    memcpy(model->name, header->name, sizeof(model->name));
+    memcpy(model->fingerprint, header->fingerprint, sizeof(model->fingerprint));
     model->weights_hash = header->weights_hash;
 
     next_part(&w, sizeof(*header));
@@ -295,50 +297,60 @@ header_is_sane(const sst_packed_header *h)
     return shape_is_sane(&h->shape) && normalizer_is_sane(&h->normalizer) && tables_are_small(h) && names_are_sane(h);
 }
 
-/* offsets [count + 1] must ascend from 0 to size, each string in bytes end in a NUL. */
+/*
+ * offsets [count + 1] must ascend from 0 to size, each string in bytes end in a NUL. Each offset is read once, for the file
+ * may be written to meanwhile.
+ */
 static bool
-strings_are_sane(const uint32_t *offsets, const char *bytes, uint32_t count, uint32_t size)
+strings_are_sane(const volatile uint32_t *offsets, const char *bytes, uint32_t count, uint32_t size)
 {
-    if (offsets[0] != 0 || offsets[count] != size)
+    uint32_t    from = offsets[0];
+
+    if (from != 0)
         return false;
     for (uint32_t i = 0; i < count; i++)
-        if (offsets[i] >= offsets[i + 1] || offsets[i + 1] > size || bytes[offsets[i + 1] - 1] != '\0')
+    {
+        const uint32_t to = offsets[i + 1];
+
+        if (from >= to || to > size || bytes[to - 1] != '\0')
             return false;
-    return true;
+        from = to;
+    }
+    return from == size;
 }
 
 static bool
-tables_are_sane(const sst_model *model, const sst_packed_header *header, const sst_tick *tick)
+tables_are_sane(const sst_model *model, const sst_tick *tick)
 {
-    return strings_are_sane(model->label_offsets, model->label_bytes, model->shape.labels, header->label_bytes) &&
-        strings_are_sane(model->selftest_offsets, model->selftest_bytes, model->selftests,
-                         header->selftest_bytes) &&
-        sst_vocab_is_sane(&model->vocab, header->vocab_bytes, tick);
+    return strings_are_sane(model->label_offsets, model->label_bytes, model->shape.labels, model->label_size) &&
+        strings_are_sane(model->selftest_offsets, model->selftest_bytes, model->selftests, model->selftest_size) &&
+        sst_vocab_is_sane(&model->vocab, model->vocab.bytes_size, tick);
 }
 
 sst_status
 sst_model_open(sst_model *model, const void *data, size_t size, const sst_tick *tick)
 {
-    const sst_packed_header *header = data;
-    uint64_t    tables_end;
+    sst_packed_header header;   /* a copy: what has been checked must stay, whatever becomes of the file */
+    size_t      tables_size;
 
-    if (size < sizeof(header->magic) || memcmp(header->magic, SST_PACKED_MAGIC, sizeof(header->magic)) != 0)
+    if (size < sizeof(header.magic) || memcmp(data, SST_PACKED_MAGIC, sizeof(header.magic)) != 0)
         return SST_NOT_A_MODEL;
-    if (size < sizeof(*header))
+    if (size < sizeof(header))
         return SST_WRONG_SIZE;
-    if (header->layout != SST_PACKED_LAYOUT || header->byte_order != SST_PACKED_BYTE_ORDER ||
-        header->arithmetic != SST_ARITHMETIC)
+    memcpy(&header, data, sizeof(header));
+    if (header.layout != SST_PACKED_LAYOUT || header.byte_order != SST_PACKED_BYTE_ORDER ||
+        header.arithmetic != SST_ARITHMETIC)
         return SST_WRONG_LAYOUT;
-    if (header->file_size != size)
+    if (header.file_size != size)
         return SST_WRONG_SIZE;
-    if (sst_hash64(header, offsetof(sst_packed_header, header_hash)) != header->header_hash)
+    if (sst_hash64(&header, offsetof(sst_packed_header, header_hash)) != header.header_hash)
         return SST_DAMAGED;
-    if (!header_is_sane(header) || sst_packed_view(model, header) != size)
+    if (!header_is_sane(&header) || sst_packed_view(model, data, &header) != size)
         return SST_BAD_SHAPE;
-    tables_end = sst_packed_tables_end(model);
-    if (hash64(header + 1, (size_t) (tables_end - sizeof(*header)), tick) != header->tables_hash)
+    tables_size = (size_t) (sst_packed_tables_end(model) - sizeof(header));
+    if (hash64((const char *) data + sizeof(header), tables_size, tick) != header.tables_hash)
         return SST_DAMAGED;
-    return tables_are_sane(model, header, tick) ? SST_OK : SST_BAD_SHAPE;
+    return tables_are_sane(model, tick) ? SST_OK : SST_BAD_SHAPE;
 }
 
 /* ---- reading the tables ---------------------------------------------------------------------- */

@@ -23,7 +23,6 @@
 
 /* A model's full name is BASE-XXXXXXXX, with so many of the first hex digits of its fingerprint. */
 #define SST_NAME_DIGITS 8
-#define SST_NAME_SIZE 64        /* the NUL included */
 
 #define SST_PACKED_BYTE_ORDER 0x01020304u
 
@@ -44,7 +43,7 @@ typedef struct sst_packed_header
     uint32_t    selftest_bytes;
     uint32_t    arithmetic;     /* SST_ARITHMETIC */
     char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated as the fingerprint */
-    char        fingerprint[68];    /* 64 lower-case hex digits */
+    char        fingerprint[SST_FINGERPRINT_SIZE];  /* 64 lower-case hex digits */
     uint64_t    tables_hash;
     uint64_t    weights_hash;   /* sst_weights_hash */
     uint64_t    header_hash;    /* sst_hash64 of all before */
@@ -56,10 +55,11 @@ _Static_assert(sizeof(sst_packed_header) == 280, "the header has no hole");
 extern bool sst_name_is_valid(const char *name, size_t len);
 
 /*
- * Point *model at the parts of a packed file that begins with header, from the header's sizes alone; they must be within
- * the limits of sst.h. Returns the file's size. The writer uses it on its own buffer to find where things go.
+ * Point *model at the parts of a packed file, from the header's sizes alone; they must be within the limits of sst.h.
+ * header is the file's own or a copy of it, and is not kept. Returns the file's size. The writer uses it on its own buffer
+ * to find where things go.
  */
-extern uint64_t sst_packed_view(sst_model *model, const sst_packed_header *header);
+extern uint64_t sst_packed_view(sst_model *model, const void *file, const sst_packed_header *header);
 
 /* The first byte behind the tables, counted from the file's start. */
 extern uint64_t sst_packed_tables_end(const sst_model *model);

@@ -44,6 +44,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "distilsst is for litt
 #define SST_MAX_LABELS 1024
 
 #define SST_MAX_SELFTESTS 64
+#define SST_NAME_SIZE 64        /* bytes of a model's name, and */
+#define SST_FINGERPRINT_SIZE 68 /* of its fingerprint, the NUL included */
 #define SST_MAX_STRINGS (1 << 20)   /* bytes of all labels, and of all self-test texts */
 
 /* A word of more code points than this is one [UNK], as in BERT. */
@@ -197,18 +199,23 @@ typedef struct sst_selftest
     const float *logits;        /* [C] */
 } sst_selftest;
 
-/* Views into a packed file; valid as long as the bytes given to sst_model_open stay where they are. */
+/*
+ * Views into a packed file; valid as long as the bytes given to sst_model_open stay where they are. What is no pointer was
+ * copied, and does not change with the file.
+ */
 typedef struct sst_model
 {
     sst_shape   shape;
-    const char *name;           /* what the packer called it */
-    const char *fingerprint;    /* 64 hex digits */
+    char        name[SST_NAME_SIZE];    /* what the packer called it */
+    char        fingerprint[SST_FINGERPRINT_SIZE];  /* 64 hex digits */
     sst_vocab   vocab;
     const uint32_t *label_offsets;  /* [C + 1] */
     const char *label_bytes;
+    uint32_t    label_size;     /* of label_bytes */
     uint32_t    selftests;
     const uint32_t *selftest_offsets;   /* [selftests + 1] */
     const char *selftest_bytes;
+    uint32_t    selftest_size;  /* of selftest_bytes */
     const float *selftest_logits;   /* [selftests][C] */
     const unsigned char *word;  /* [V] rows of sst_word_bytes */
     const uint64_t *word_hashes;    /* [V]: sst_hash64 of each row */

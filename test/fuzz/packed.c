@@ -39,7 +39,7 @@ repair(unsigned char *file, uint64_t size, uint8_t what)
     if (sst_model_open(&model, file, size, NULL) != SST_DAMAGED)
         return;
     header->tables_hash ^= 1;
-    sst_packed_view(&model, header);
+    sst_packed_view(&model, header, header);
     for (uint32_t id = 0; id < model.shape.vocab && (what & RIGHT_WORDS); id++)
         ((uint64_t *) model.word_hashes)[id] = sst_word_hash(&model, id);
     if (what & RIGHT_TABLES)

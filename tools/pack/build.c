@@ -367,7 +367,7 @@ build_packed(source *src, const char *name)
 
     fill_header(src, name, &empty);
     empty.shape.words = choose_words(words, &empty.shape);
-    empty.file_size = sst_packed_view(&model, &empty);
+    empty.file_size = sst_packed_view(&model, &empty, &empty);
     if (empty.file_size > SIZE_MAX)
         die("the packed file would have %llu bytes, more than this machine can address", (unsigned long long) empty.file_size);
     header = aligned_alloc(64, empty.file_size);
@@ -375,7 +375,7 @@ build_packed(source *src, const char *name)
         die("out of memory");
     memset(header, 0, empty.file_size);
     *header = empty;
-    sst_packed_view(&model, header);
+    sst_packed_view(&model, header, header);
     put_tables(src, &model);
     put_words(words, &model);
     free(words);

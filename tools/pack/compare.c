@@ -68,8 +68,8 @@ compare_precisions(source *src, const sst_packed_header *packed, FILE *to)
 
     src->config.shape.precision = packed->shape.precision == SST_INT8 ? SST_FP32 : SST_INT8;
     packed_other = build_packed(src, packed->name);
-    sst_packed_view(&model, packed);
-    sst_packed_view(&other, packed_other);
+    sst_packed_view(&model, packed, packed);
+    sst_packed_view(&other, packed_other, packed_other);
     for (uint32_t i = 0; i < model.selftests; i++)
         changed += label_of(&model, i) != label_of(&other, i);
     fprintf(to, "In %s: %.1f MB instead of %.1f MB, %.1f times as fast here, another label for %u of its %u self-test texts "
