@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
+use POSIX ();
 use SstTest;
 use Test::More;
 use Time::HiRes qw(sleep);
@@ -151,6 +152,30 @@ sub run_statements
 
 my %right = run_statements('nothing');
 run_statements($_->[0], $_->[2], %right) for @damages;
+
+# --- Written to all the time, so that sessions meet each moment of an opening ---
+
+my $logits = $boss->query("SELECT sst2_logits('a b c', '$name')");
+my $writer = fork // die "fork: $!";
+if (!$writer)
+{
+	$SIG{TERM} = sub { POSIX::_exit(0) };
+	for (my $i = 0; ; $i++) { overwrite($i % 2 ? $bytes : $wrong_bytes); sleep rand 0.02 }
+}
+my @sessions = map { SstTest::Session->new } 1 .. 3;
+$_->start("DO \$\$ DECLARE said real[]; BEGIN FOR i IN 1 .. 300 LOOP BEGIN
+		said := sst2_logits('a b c', '$name');
+		IF said <> '$logits' THEN RAISE 'a wrong answer: %', said; END IF;
+	EXCEPTION WHEN data_corrupted OR io_error THEN NULL; END; END LOOP; END \$\$") for @sessions;
+for (@sessions)
+{
+	my $said = $_->finish;
+	ok($said->{alive} && !$said->{error}, 'written to all the time: no wrong answer, and no other error') or diag explain $said;
+}
+kill TERM => $writer;
+waitpid $writer, 0;
+restore();
+
 is($boss->query('SELECT count(*) FROM pg_stat_activity WHERE pid = pg_backend_pid()'), 1, 'no session was lost');
 rmdir $path;
 $boss->query('DROP TABLE texts');
