@@ -3,7 +3,7 @@
 #
 # One answer on any CPU and from any compiler.  The core built by other
 # compilers and for other CPUs, and the very objects of the extension, goes
-# through the unit test and golden rows, under qemu-user on CPUs that have more
+# through kernels, formulas and golden rows, under qemu-user on CPUs that have more
 # or fewer instructions; the checksum over all logits is the same everywhere.
 # "base" adds the rows of the large model where no CPU is emulated, which takes
 # minutes.  Prints TAP.  What lacks its compiler or qemu is skipped;
@@ -63,7 +63,7 @@ build_in()
 	mkdir -p "$folder"
 	# shellcheck disable=SC2016  # make's own variable
 	ok "builds: $1" make -s -C "$folder" -f "$(realpath --relative-to="$folder" .)/Makefile" SANITIZE= \
-		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/{unit,damaged,golden_forward,golden_tokenizer}
+		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/{kernels,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
 }
 
 # build_foreign NAME ARCH CC: statically, so that qemu needs no libraries.
@@ -113,7 +113,8 @@ run_on()
 {
 	local level=$1 folder=$2 emulator=("${@:3}")
 	echo "# ${folder#"$build/host/"} ${emulator[*]}"
-	ok "the unit test ends well" "${emulator[@]}" "$folder/unit"
+	ok "kernels end well" "${emulator[@]}" "$folder/kernels"
+	ok "formulas end well" "${emulator[@]}" "$folder/formulas"
 	ok "damaged files end well" "${emulator[@]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
 	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
 	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
@@ -129,6 +130,7 @@ run_on()
 # 32 bits (i386).
 tokenizer_on()
 {
+	ok "the tokenizer ends well" "${@:2}" "$1/tokenizer" model/builtin/vocab.txt
 	ok "the tokenizer's rows end well" "${@:2}" "$1/golden_tokenizer" model/builtin/vocab.txt test/golden/{edge,docs,fuzz}.jsonl
 }
 

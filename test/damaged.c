@@ -10,17 +10,9 @@
 #include <string.h>
 
 #include "core/packed.h"
-#include "splitmix64.h"
+#include "support/random.h"
 #include "support/sanitized.h"
 #include "support/tap.h"
-
-static uint64_t seed = 42;
-
-static uint64_t
-next_random(void)
-{
-    return splitmix64(&seed);
-}
 
 static unsigned char *
 read_file(const char *path, size_t *size)

@@ -32,6 +32,7 @@ forward()
 tiny=2,64,4,128,128,30522,2 tiny_bound=1e-4
 base=6,768,12,3072,512,30522,2 base_bound=2e-4
 
+"$bin/tokenizer" model/builtin/vocab.txt || status=1
 "$bin/golden_tokenizer" model/builtin/vocab.txt test/golden/{edge,docs,fuzz}.jsonl \
 	test/golden/characters.tsv.gz || status=1
 forward tiny $tiny $tiny_bound test/golden/forward_tiny.jsonl

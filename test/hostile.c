@@ -12,8 +12,8 @@
 
 #include "core/packed.h"
 #include "map_model.h"
-#include "splitmix64.h"
 #include "support/all_kernels.h"
+#include "support/random.h"
 #include "support/tap.h"
 
 #define TOKENS 23
@@ -28,13 +28,6 @@ typedef struct span
 
 static span spans[64 + 64 * SST_MAX_LAYERS];
 static size_t span_count;
-static uint64_t seed = 1;
-
-static uint64_t
-next_random(void)
-{
-    return splitmix64(&seed);
-}
 
 static void
 add_span(const void *at, size_t count)

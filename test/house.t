@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# The house is in order: who may include whom, who may need the tests, how long a line is.
+# The house is in order: who may include whom, who may need the tests, how long files and lines are.
 
 use strict;
 use warnings;
@@ -87,7 +87,9 @@ none('tools and benchmarks know of our headers the core\'s only',
 none('tools and benchmarks need nothing of test but test/scratch',
 	sub { !m{^\s*(?:#(?!include)|//|/?\*)} && m{\btest/(?!scratch\b)} }, grep { !/\.m[dk]$/ } files('tools', 'bench'));
 
-# --- Lines ---
+# --- Files and lines ---
+
+none('C files have at most 500 lines', sub { $. == 501 }, grep { /\.[ch]$/ } files('src', 'tools', 'test', 'bench'));
 
 sub columns
 {

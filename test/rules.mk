@@ -2,8 +2,8 @@
 
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,unit damaged bounds hostile golden_tokenizer golden_forward fault.so \
-	$(addprefix so/,unit damaged golden_forward))
+TEST_PROGRAMS = $(addprefix host/test/,kernels formulas damaged bounds hostile tokenizer golden_tokenizer \
+	golden_forward fault.so $(addprefix so/,kernels formulas damaged golden_forward))
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
 FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,$(filter-out weights.o,$(PACK_READERS))) \
@@ -17,7 +17,7 @@ test-programs: $(TEST_PROGRAMS) $(SYNTHETIC)
 host/sanitized/%.o: $(TOP)/%.c
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-$(addprefix host/test/,unit damaged): host/test/%: $(TOP)/test/%.c $(SANITIZED_CORE)
+$(addprefix host/test/,kernels formulas damaged): host/test/%: $(TOP)/test/%.c $(SANITIZED_CORE)
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MODEL) $(SANITIZED_CORE)
@@ -26,15 +26,15 @@ host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MOD
 host/test/hostile: $(TOP)/test/hostile.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
-host/test/golden_tokenizer: $(TOP)/test/golden_tokenizer.c $(TOP)/tools/pack/vocab_table.c \
-		$(filter %/tokenizer.o %/vocab.o,$(SANITIZED_CORE))
+$(addprefix host/test/,tokenizer golden_tokenizer): host/test/%: $(TOP)/test/%.c $(TOP)/test/support/every_way.c \
+		$(TOP)/tools/pack/vocab_table.c $(filter %/tokenizer.o %/vocab.o,$(SANITIZED_CORE))
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/golden_forward: $(TOP)/test/golden_forward.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 # The same over the very objects of the extension.
-$(addprefix host/test/so/,unit damaged golden_forward): host/test/so/%: $(TOP)/test/%.c $(MAP_MODEL) $(CORE)
+$(addprefix host/test/so/,kernels formulas damaged golden_forward): host/test/so/%: $(TOP)/test/%.c $(MAP_MODEL) $(CORE)
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/fault.so: $(TOP)/test/support/fault.c
