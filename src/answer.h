@@ -23,7 +23,7 @@ extern uint32_t sst_answer_best(const SstAnswer *answer);
 
 extern float sst_answer_probability(const SstAnswer *answer, uint32_t label);
 
-/* Can a label be asked for with this confidence? 0 to 1; NaN is none. */
+/* Is this a confidence: 0 to 1, not NaN? */
 extern bool sst_answer_is_confidence(float4 confidence);
 
 typedef Datum (*SstAnswerDatum) (const SstAnswer *answer);

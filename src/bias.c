@@ -1,5 +1,5 @@
 /*
- * bias.c - the probe for bias: templates with a hole, the terms that fill it, and what the model says of each sentence.
+ * bias.c - the probe for bias: templates with a hole, terms that fill it, and how the model scores each sentence.
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@ typedef struct Strings
     int         count;
 } Strings;
 
-/* The elements of an array of texts, which is what the error about a NULL calls it. */
+/* The elements of an array of texts. what: the array's name, for an error about a NULL. */
 static Strings
 strings_of(ArrayType *array, const char *what)
 {
@@ -41,7 +41,7 @@ fill(Datum template, Datum term)
     return DirectFunctionCall3Coll(replace_text, DEFAULT_COLLATION_OID, template, CStringGetTextDatum(HOLE), term);
 }
 
-/* The rows of one template: all its sentences are one batch. */
+/* Adds the rows of one template, whose sentences are classified together. */
 static void
 add_template(const SstRows *rows, Classifier *c, Datum template, const Strings *terms)
 {
@@ -82,7 +82,7 @@ sst2_bias(PG_FUNCTION_ARGS)
     return (Datum) 0;
 }
 
-/* As the training recipe has them: the Makefile makes the header of model/train/terms/countries.txt. */
+/* The training recipe's list: the Makefile makes this header from model/train/terms/countries.txt. */
 static const char *const countries[] = {
 #include "countries.h"
 };

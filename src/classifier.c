@@ -1,10 +1,10 @@
 /*
  * classifier.c - a model's queue of texts and memo of answers: from SQL texts to logits.
  *
- * The memo holds the logits of the last texts that were classified, by their token ids, all of which are compared. So
- * sst2_label(x) and sst2_score(x) cost one forward pass, in one row or in the next.
+ * The memo keeps the logits of the last classified texts by their token ids, and compares all of these. So sst2_label(x) and
+ * sst2_score(x) cost one forward pass, in the same row or in the next.
  *
- * A classifier is private to the session, lives in its model's memory context and has a fixed size.
+ * A classifier belongs to one session, lives in its model's memory context and never grows.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 
 #include "classifier.h"
 
-#define QUEUE_TEXTS 512         /* fill the queue, too */
+#define QUEUE_TEXTS 512         /* so many fill the queue, too */
 #define MEMO_TEXTS 64
 
 typedef struct MemoEntry
@@ -25,7 +25,7 @@ typedef struct MemoEntry
     uint32      count;          /* of the ids; 0: empty */
 } MemoEntry;
 
-/* Who waits for the logits of a queued text. */
+/* Where the logits of a queued text must go. */
 typedef struct Request
 {
     size_t      text;
@@ -35,7 +35,7 @@ typedef struct Request
 struct Classifier
 {
     OpenModel  *open;
-    const sst_model *model;     /* of it */
+    const sst_model *model;     /* open's */
     void       *workspace;
     int32_t    *ids;            /* [SST_QUEUE_TOKENS + positions] of the queued texts */
     size_t     *start;          /* [QUEUE_TEXTS + 1] */
@@ -43,7 +43,7 @@ struct Classifier
     float      *logits;         /* [QUEUE_TEXTS][C] */
     size_t      texts;          /* in the queue, all different */
     Request    *request;        /* [QUEUE_TEXTS] */
-    size_t      requests;       /* at least one a text */
+    size_t      requests;       /* at least one per text */
 
     MemoEntry   memo[MEMO_TEXTS];
     int32_t    *memo_ids;       /* [MEMO_TEXTS][positions] */
@@ -87,7 +87,7 @@ sst_classifier_kernels(void)
     return sst_kernels_get((sst_isa) isa_setting);
 }
 
-/* Becomes the model's when it is complete: an ERROR before leaves nothing behind. */
+/* The model owns it only when it is complete: an ERROR before that leaves nothing behind. */
 static Classifier *
 make_classifier(OpenModel *m)
 {
@@ -113,7 +113,7 @@ make_classifier(OpenModel *m)
     return m->classifier = c;
 }
 
-/* What an ERROR has left in the queue is forgotten. */
+/* Forgets what an ERROR left in the queue. */
 Classifier *
 sst_classifier_for(const char *name)
 {
@@ -201,10 +201,7 @@ queue_find(const Classifier *c, uint32 hash, const int32_t *ids, size_t count)
     return text;
 }
 
-/*
- * Answer the count ids that stand behind the queued ids from the memo, or queue them, once however
- * often they are asked for.
- */
+/* Answer the count ids behind the queued ones from the memo, or queue them, unless they are queued already. */
 static void
 add_ids(Classifier *c, size_t count, float *logits)
 {
@@ -294,7 +291,7 @@ sst_classifier_flush(Classifier *c)
 
     if (texts == 0)
     {
-        /* answers from the memo, but ids from the vocabulary */
+        /* the memo answered, but the ids came from the mapped vocabulary */
         sst_mapping_check(&c->open->map);
         return;
     }

@@ -4,7 +4,7 @@
 #ifndef COMPAT_H
 #define COMPAT_H
 
-/* UPDATE ... WHERE CURRENT OF a cursor over a node such as SstBatch crashed before. */
+/* 13.0 and 13.1 crash on WHERE CURRENT OF over a CustomScan. */
 #if PG_VERSION_NUM < 130002
 #error "distilsst needs PostgreSQL 13.2 or later"
 #endif
@@ -23,7 +23,7 @@
 #define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
 #endif
 
-/* All settings, and how many there are. */
+/* All settings; *count says how many. */
 #if PG_VERSION_NUM < 160000
 #define get_settings(count) (*(count) = GetNumConfigOptions(), get_guc_variables())
 #else

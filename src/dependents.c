@@ -1,9 +1,9 @@
 /*
  * dependents.c - sst2_dependents(): what in this database is made of answers, and by which model.
  *
- * A query follows pg_depend from the extension's functions, through what passes their answers on: functions with an SQL
- * body, aggregates, operators and views. It gives the stored expression in which a function of ours is called, and there
- * stands the model. What a function whose body is a string calls, PostgreSQL does not record.
+ * A query follows pg_depend from the extension's functions through all that passes their answers on: functions with an SQL
+ * body, aggregates, operators and views. It returns the stored expression that calls a function of ours; the model is an
+ * argument there. PostgreSQL does not record what a function calls whose body is a string.
  */
 #include "postgres.h"
 
@@ -17,7 +17,7 @@
 #include "rows.h"
 #include "settings.h"
 
-/* The model is computed by an expression: no model has such a name. */
+/* An expression computes the model. No model has such a name. */
 #define COMPUTED "(computed)"
 
 #if PG_VERSION_NUM < 140000
@@ -35,8 +35,8 @@ enum
     COLUMN_KIND,
     COLUMN_FUNCTION,
     COLUMN_OID,                 /* of the function */
-    COLUMN_ARGUMENT,            /* of the function that names a model, from 0; NULL: none */
-    COLUMN_EXPRESSION           /* that calls it; NULL where it is referred to in other ways */
+    COLUMN_ARGUMENT,            /* which of its arguments names the model, from 0; NULL: none does */
+    COLUMN_EXPRESSION           /* that calls it; NULL: something else refers to it */
 };
 
 static const char *const dependents_query =
@@ -98,12 +98,12 @@ static const char *const dependents_query =
 "SELECT object, kind, function::regprocedure::text, function, argument, '(' || string_agg(expression, ' ') || ')'"
 "  FROM described WHERE kind IS NOT NULL GROUP BY object, kind, function, argument ORDER BY object, 3";
 
-/* Which models stored expressions give to a function. */
+/* Which models stored expressions pass to a function. */
 typedef struct ModelSearch
 {
     Oid         function;
-    int         argument;       /* that names the model, or -1 */
-    List       *models;         /* different ones: names, COMPUTED, or NULL for the server's */
+    int         argument;       /* the one that names the model, or -1 */
+    List       *models;         /* without repetition: names, COMPUTED, or NULL for the server's */
 } ModelSearch;
 
 static const char *
@@ -156,7 +156,7 @@ find_models(Node *node, ModelSearch *search)
     return expression_tree_walker(node, find_models, search);
 }
 
-/* The models of the query's row: where the function is referred to without a call, what it answers by is not known here. */
+/* The models of a row of the query. What refers to a function without calling it does not say by which model it answers. */
 static List *
 models_of_row(HeapTuple tuple)
 {

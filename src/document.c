@@ -1,11 +1,11 @@
 /*
  * document.c - sst2_document(): a text of any length.
  *
- * What a model of P positions reads at once are R = P - 2 pieces. A longer text of N pieces is read by its beginning, by
- * beginning and end in one pass, or in n = ceil((N - S) / (R - S)) windows, whose neighbours share S pieces: window i begins
- * at piece i * (N - S) / n, rounded down, and ends S pieces behind the beginning of the next: they differ by one piece at most.
+ * A model of P positions reads R = P - 2 pieces at once. Of a longer text, of N pieces, it reads the beginning; or beginning and
+ * end in one pass; or n = ceil((N - S) / (R - S)) windows, of which neighbours share S pieces. Window i begins at piece
+ * i * (N - S) / n, rounded down, and ends S pieces behind the beginning of the next, so windows differ by at most one piece.
  *
- * A text is never held as a whole: its pieces are counted first, and then read again into the window that is being filled.
+ * We never hold a whole text: we count its pieces first, and then read them again into one window after the other.
  */
 #include "postgres.h"
 
@@ -17,26 +17,26 @@
 #include "answer.h"
 #include "classifier.h"
 
-/* For a model of 512 positions 64, and 128: with 382 of its end, the text's beginning fills them. */
+/* 64 and 128 for a model of 512 positions. The head and 382 pieces of the text's end fill one pass. */
 #define SHARED_PIECES(positions) ((positions) / 8)
 #define HEAD_PIECES(positions) ((positions) / 4)
 
-#define WINDOWS_AT_ONCE 4       /* that wait for their logits: as many full ones as fill the queue of a model of 512 positions */
+#define WINDOWS_AT_ONCE 4       /* that wait for their logits: full ones of 512 tokens fill the queue */
 
 typedef enum Method
 {
     HEAD, HEAD_TAIL, WINDOWS
 } Method;
 
-/* A text that is being read. */
+/* A text, as it is read. */
 typedef struct Document
 {
     Classifier *classifier;
     const sst_model *model;
     uint32      labels;         /* C */
     uint32      room;           /* R */
-    int32_t    *ids;            /* [P]: the pass that is being filled, from [CLS] on */
-    uint32      filled;         /* pieces in it */
+    int32_t    *ids;            /* [P] of the pass being filled, from [CLS] on */
+    uint32      filled;         /* its pieces */
 
     uint64      pieces;         /* N */
     uint32      shared;         /* S */
@@ -44,7 +44,7 @@ typedef struct Document
     uint64      window;         /* the one being filled, from 0 */
 
     float      *waiting;        /* [WINDOWS_AT_ONCE][C]: logits of windows */
-    uint64      fresh[WINDOWS_AT_ONCE]; /* pieces that no window before has */
+    uint64      fresh[WINDOWS_AT_ONCE]; /* their pieces that no earlier window has */
     int         waits;
 
     double     *sum;            /* [C] of logits, times fresh pieces */
@@ -120,7 +120,7 @@ classify_at_once(Document *d, size_t tokens)
     d->windows = 1;
 }
 
-/* Behind the first pieces, which are there, come the last. */
+/* Puts the text's last pieces behind its first ones, which are in d->ids already. */
 static void
 read_tail(Document *d, Datum text)
 {
@@ -160,7 +160,7 @@ window_start(const Document *d, uint64 i)
     return i * (d->pieces - d->shared) / d->windows;
 }
 
-/* Take the windows that wait into account, in their order. */
+/* Classify the windows that wait, and add them up in their order. */
 static void
 sum_up(Document *d)
 {
@@ -218,7 +218,7 @@ classify_windows(Document *d, Datum text)
 
 /* ---- the function ---------------------------------------------------------------------------- */
 
-/* Returns how many pieces have been read, and two. */
+/* Returns how many tokens were read: pieces, [CLS] and [SEP]. */
 static uint64
 classify_document(Document *d, Datum text, Method method)
 {

@@ -1,8 +1,8 @@
 /*
  * estimate.c - sst2_estimate(): how long a table will take.
  *
- * The rows are the planner's; how long their texts are says a sample of blocks; how fast this session reads them is measured on
- * some of these texts.
+ * The planner knows the number of rows, a sample of blocks shows how long their texts are, and we measure on some of these texts
+ * how fast this session is.
  */
 #include "postgres.h"
 
@@ -25,10 +25,10 @@
 #include "classifier.h"
 #include "table.h"
 
-#define COUNTED_TEXTS 1000      /* of the sample, whose tokens are counted */
+#define COUNTED_TEXTS 1000      /* of the sample: we count their tokens */
 #define MEASURED_MS 500
 
-/* What is asked, as parts of statements. */
+/* The question, as parts of statements. */
 typedef struct Question
 {
     const char *table;
@@ -42,10 +42,10 @@ typedef struct Question
 typedef struct PlannedWork
 {
     double      rows;
-    int         processes;      /* that would share the work */
+    int         processes;      /* to share the work */
 } PlannedWork;
 
-/* A number in a plan's JSON, the first of that label, or 0. No string in JSON holds a quote without a backslash. */
+/* The first number of this label in a plan's JSON, or 0. Strings cannot contain a label: JSON escapes their quotes. */
 static double
 number_of(const char *json, const char *label)
 {
@@ -54,7 +54,7 @@ number_of(const char *json, const char *label)
     return found ? atof(found + strlen(label)) : 0;
 }
 
-/* What the planner makes of the query that classifies all; as any query it checks the caller's rights. */
+/* Plan the query that classifies the whole table. Like any query, this checks the caller's rights. */
 static PlannedWork
 plan_work(const Question *q)
 {
@@ -82,10 +82,10 @@ typedef struct Sample
     double      rows;           /* of the sample */
     double      filled;         /* share of them that have a text */
     int         count;
-    Datum      *texts;          /* [count], in an order in which the first ones are from all over the table */
+    Datum      *texts;          /* [count]: the first few come from all over the table, too */
 } Sample;
 
-/* A step with which 0, step, 2 * step ... modulo n are n different numbers, however many of them spread evenly. */
+/* A step such that 0, step, 2 * step ... modulo n are n different numbers, any first few of which spread evenly. */
 static int
 even_step(int n)
 {
@@ -130,7 +130,7 @@ read_sample(const Question *q, double percent)
 
 typedef struct Reading
 {
-    double      tokens;         /* a text */
+    double      tokens;         /* per text */
     double      truncated;      /* share of texts */
 } Reading;
 
@@ -160,7 +160,7 @@ milliseconds_since(instr_time began)
     return INSTR_TIME_GET_MILLISEC(now);
 }
 
-/* One text by itself, for a sample that has no second one. */
+/* The same on a single text, for a sample that has no other. */
 static double
 time_one(Classifier *c, Datum text, float *logits)
 {
@@ -175,13 +175,13 @@ time_one(Classifier *c, Datum text, float *logits)
 }
 
 /*
- * Milliseconds a token, in batches as queries make them. The first text is not timed: it fetches the model's file. What the memo
- * answers counts no tokens, and takes no time.
+ * Milliseconds per token, in batches like those of queries. We do not time the first text, which reads the model's file into
+ * memory. What the memo answers counts no tokens and takes no time.
  */
 static double
 time_tokens(Classifier *c, const Sample *s)
 {
-    float      *logits = palloc(sst_classifier_model(c)->shape.labels * sizeof(float)); /* that nobody looks at */
+    float      *logits = palloc(sst_classifier_model(c)->shape.labels * sizeof(float)); /* nobody reads them */
     int64       before;
     double      took = 0;
     instr_time  began;
@@ -206,7 +206,7 @@ time_tokens(Classifier *c, const Sample *s)
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
-/* What a sample says, as the function's columns after the rows. */
+/* The function's columns after the number of rows, from a sample. */
 static void
 measure(const Question *q, const Sample *s, double rows, int processes, Datum *values)
 {
@@ -223,8 +223,8 @@ measure(const Question *q, const Sample *s, double rows, int processes, Datum *v
 }
 
 /*
- * The planner's rows stand where it can know them better: it has no idea of a table that was never analyzed, nor of how many rows
- * a policy shows to the caller. There the sample is scaled up; and where it is the whole table it is right.
+ * We take the planner's number of rows unless the sample knows better: if the sample is the whole table, if the table was never
+ * analyzed, or if a policy hides rows from the caller. Then we scale the sample up.
  */
 static void
 estimate(const Question *q, Oid relation, Datum *values, bool *nulls)

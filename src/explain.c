@@ -1,12 +1,12 @@
 /*
  * explain.c - sst2_explain(): what moved a text's score.
  *
- * The text is classified once as it is, and once for each unit, a word or a sentence, with the unit's pieces replaced by
- * [MASK]. A unit's weight is how much of the margin between the two labels goes with it.
+ * The text is classified once unchanged, and once per unit (a word or a sentence) with the unit's pieces replaced by [MASK]. A
+ * unit's weight is the part of the margin between the two labels that goes with it.
  *
- * A sentence ends before a line's end, and after "." "!" "?" or U+2026, with what closes it (quotes, brackets, more of these),
- * where there is a space or the like; after U+3002, U+FF01 and U+FF1F in any case. It consists of words, so what lies
- * between two sentences is in neither.
+ * A sentence ends at a line's end; after "." "!" "?" or U+2026 if white space follows; and after U+3002, U+FF01 and U+FF1F
+ * always. Closing quotes and brackets, and more such marks, belong to it. A sentence consists of words, so what lies between
+ * two sentences is in neither.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 
 #define MOST_UNITS 512
 
-/* The pieces of a word or a sentence: tokens first..last - 1. */
+/* A word or a sentence: tokens first..last - 1. */
 typedef struct Unit
 {
     int         first,
@@ -32,7 +32,7 @@ typedef struct Explanation
     SstWords    words;
     Unit       *units;          /* [count] */
     int         count;
-    double     *margins;        /* [1 + count]: of the text, and without each unit */
+    double     *margins;        /* [1 + count]: of the whole text, and without each unit */
 } Explanation;
 
 /* ---- units ----------------------------------------------------------------------------------- */
@@ -44,7 +44,7 @@ static const char *const closings[] = {
     "\xE2\x80\x99", "\xE2\x80\x9D", "\xC2\xBB", "\xE3\x80\x8D", "\xE3\x80\x8F", "\xEF\xBC\x89", NULL
 };
 
-/* Is the word of this token one of those? */
+/* Is this token's word in the list? */
 static bool
 is_one_of(const SstWords *w, int token, const char *const *list)
 {
@@ -62,7 +62,7 @@ has_newline(const char *text, size_t len)
     return memchr(text, '\n', len) || memchr(text, '\r', len);
 }
 
-/* Does a sentence begin with the word of this token, which is not the first? */
+/* Does a sentence begin with this token's word? The token is not the text's first. */
 static bool
 begins_sentence(const SstWords *w, int token)
 {
@@ -133,7 +133,7 @@ check_labels(const sst_model *model)
                  errdetail("This model has %u, and a weight is a share in the margin between two.", model->shape.labels)));
 }
 
-/* All in one batch, as far as the queue goes. */
+/* The text and all its masked copies go through one queue. */
 static void
 classify_masked(Explanation *e, Classifier *c)
 {

@@ -1,8 +1,8 @@
 /*
  * functions.c - the SQL functions: Datum in, answer out.
  *
- * What each function promises its callers stands in sql/distilsst--1.0.sql. Where a function takes a model, it is the last
- * argument; without it the server's model answers.
+ * sql/distilsst--1.0.sql says what each function promises its callers. A function that takes a model takes it as its last
+ * argument; without that, the server's model answers.
  */
 #include "postgres.h"
 
@@ -16,7 +16,7 @@
 #include "answer.h"
 #include "classifier.h"
 
-/* The argument that names a model, or NULL where a function is declared without it. */
+/* The argument n, which names a model; NULL if the function is declared without it. */
 static const char *
 model_argument(FunctionCallInfo fcinfo, int n)
 {
@@ -25,7 +25,7 @@ model_argument(FunctionCallInfo fcinfo, int n)
 
 /* ---- one text -------------------------------------------------------------------------------- */
 
-/* A call whose first argument is the text, and whose argument n, if it has one, the model. */
+/* Argument 0 is the text, argument n, if there is one, the model. */
 static SstAnswer
 classify_text(FunctionCallInfo fcinfo, int n)
 {
@@ -97,7 +97,7 @@ sst2_classify(PG_FUNCTION_ARGS)
 
 /* ---- arrays of texts ------------------------------------------------------------------------- */
 
-/* An array of texts and its elements' logits: one batch. */
+/* An array of texts, and the logits of its elements. */
 typedef struct text_array
 {
     ArrayType  *array;
@@ -125,7 +125,7 @@ classify_array(FunctionCallInfo fcinfo)
     return a;
 }
 
-/* An array of the same dimensions, each element made from the logits of its text. */
+/* An array of the same dimensions, with what make returns for each text. */
 static ArrayType *
 map_array(const text_array *a, SstAnswerDatum make, Oid type, int length, bool by_value)
 {
@@ -284,7 +284,7 @@ sst2_token_count(PG_FUNCTION_ARGS)
     const uint64 count = sst_token_count(&m->model.vocab, text, len, &sst_interrupts);
 
     sst_mapping_check(&m->map);
-    /* at most one token a byte, and a text has less than 2^30 bytes */
+    /* an int suffices: there is at most one token per byte, and a text has less than 2^30 bytes */
     PG_RETURN_INT32((int32) count);
 }
 

@@ -29,7 +29,7 @@ labels_datum(const sst_model *model)
     return PointerGetDatum(construct_array(labels, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-/* A file's name in characters that every encoding has. */
+/* A file's name, with "?" for what some encodings lack. */
 static char *
 in_ascii(const char *name)
 {
@@ -41,7 +41,7 @@ in_ascii(const char *name)
     return shown;
 }
 
-/* Opens a model, and looks at its word embeddings too. */
+/* Opens a model, and checks its word embeddings, too. */
 static OpenModel *
 inspect_all(const char *name, ModelProblem *problem)
 {
@@ -52,7 +52,7 @@ inspect_all(const char *name, ModelProblem *problem)
     return m;
 }
 
-/* The row of a model: what its file says, or why it says nothing. */
+/* Adds a model's row: what is in its file, or why it cannot be used. */
 static void
 add_model(const SstRows *rows, const char *name, bool is_default)
 {
@@ -91,7 +91,7 @@ list_folder(List *names, const char *folder)
     DIR        *dir = AllocateDir(folder);
     struct dirent *entry;
 
-    /* where there is no folder nothing is installed */
+    /* without the folder nothing is installed in it */
     while (dir && (entry = ReadDirExtended(dir, folder, LOG)) != NULL)
     {
         char       *name = pstrdup(entry->d_name);
@@ -112,7 +112,7 @@ compare_names(const ListCell *a, const ListCell *b)
     return strcmp(lfirst(a), lfirst(b));
 }
 
-/* The names of all models, in their order; some twice, where two folders have them. */
+/* The names of all models, sorted. A name is there twice if two folders have it. */
 static List *
 list_models(void)
 {
@@ -146,7 +146,7 @@ sst2_models(PG_FUNCTION_ARGS)
         add_model(&rows, lfirst(lc), is_default);
         listed |= is_default;
     }
-    /* a path, or nothing */
+    /* the server's model is a path, or not installed */
     if (!listed && !misplaced)
         add_model(&rows, server, true);
     return (Datum) 0;

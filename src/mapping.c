@@ -1,16 +1,16 @@
 /*
- * mapping.c - a file mapped read-only, and what becomes of a session when somebody changes the file all the same.
+ * mapping.c - a file mapped read-only, and what happens if somebody changes the file all the same.
  *
- * Mapping the file is what lets all sessions share one copy of the weights, in the page cache, at no cost and under
- * nobody's care. The price: where the file is cut or a disk fails, reading the mapping raises SIGBUS, which would end the
- * session, and with it all others; and what is written into the file is read at once.
+ * A mapped file lets all sessions share one copy of the weights, in the page cache, and nobody has to look after it. This has a
+ * price. If the file is cut or its disk fails, reading the mapping raises SIGBUS, which would end this session and with it all
+ * others. And what somebody writes into the file, we read at once.
  *
- * The first becomes an ERROR. The signal is synchronous: its handler runs at the very instruction that reads the mapping,
- * in the core or in a copy from it, where an ERROR may be raised as anywhere else. PostgreSQL does the same for SIGFPE.
- * Any other SIGBUS goes where it went before. The second is noticed by fstat(), before an answer is given out.
+ * We turn the first into an ERROR. The signal is synchronous: its handler runs at the very instruction that reads the mapping,
+ * in the core or in a copy from it, and an ERROR is as safe there as anywhere else. PostgreSQL does the same for SIGFPE. Any
+ * other SIGBUS goes to the previous handler. We notice the second by fstat(), before we return an answer.
  *
- * A copy in shared memory could be changed by no file. But then somebody has to make it and to remove it, the weights are
- * in memory twice, and a container's /dev/shm has 64 MB.
+ * No file could change a copy in shared memory. But somebody would have to make and remove that copy, memory would hold the
+ * weights twice, and a container's /dev/shm has 64 MB.
  */
 #include "postgres.h"
 
@@ -59,7 +59,7 @@ report_fault(Mapping *m)
              change_hint()));
 }
 
-/* Not ours: with the handler from before in place, the instruction faults again when we return. */
+/* Not our mapping. With the default action restored, the instruction faults again when we return. */
 static void
 pass_on(int signo, siginfo_t *info, void *context)
 {
@@ -74,7 +74,7 @@ pass_on(int signo, siginfo_t *info, void *context)
 static void
 handle_sigbus(int signo, siginfo_t *info, void *context)
 {
-    Mapping    *m = info->si_code > 0 ? find_mapping(info->si_addr) : NULL;    /* else sent by kill() */
+    Mapping    *m = info->si_code > 0 ? find_mapping(info->si_addr) : NULL;    /* 0 or less: kill() sent it */
     sigset_t    this_signal;
 
     if (!m)
@@ -89,7 +89,7 @@ handle_sigbus(int signo, siginfo_t *info, void *context)
     report_fault(m);
 }
 
-/* Whenever a file is mapped, for another library may have put its own handler in place. */
+/* Called for each file that is mapped, since another library may have installed its own handler. */
 static void
 install_handler(void)
 {
@@ -130,7 +130,7 @@ sst_mapping_open(Mapping *m, int *error_number)
     if (base == MAP_FAILED)
         return system_error(error_number);
 #ifdef MADV_HUGEPAGE
-    /* Where the file system caches files in large pages, this saves 4096-byte page faults and TLB misses. */
+    /* If the file system caches files in large pages, this saves 4096-byte page faults and TLB misses. */
     (void) madvise(base, m->size, MADV_HUGEPAGE);
 #endif
     m->base = base;
@@ -166,7 +166,7 @@ same_time(const struct timespec *a, const struct timespec *b)
     return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* A rename over the file's name, a link, a chmod or a chown change the time of the inode, but no byte of the file. */
+/* A rename over the file's name, a link, a chmod or a chown changes the inode's time, but no byte of the file. */
 static bool
 is_explained(const struct stat *before, const struct stat *now)
 {

@@ -1,5 +1,5 @@
 /*
- * mapping.h - a file mapped read-only, and what becomes of a session when somebody changes the file all the same.
+ * mapping.h - a file mapped read-only, and what happens if somebody changes the file all the same.
  */
 #ifndef SST_MAPPING_H
 #define SST_MAPPING_H
@@ -10,24 +10,24 @@ typedef struct Mapping
 {
     const char *name;           /* for error messages that anyone may read */
     const char *path;
-    int         fd;             /* stays open, to look at the file that is mapped, whatever its name; -1: not open */
+    int         fd;             /* stays open for fstat(): the file may lose its name; -1: not open */
     void       *base;           /* NULL: not mapped */
     size_t      size;
     struct stat seen;           /* the file when it was mapped */
-    bool        lost;           /* it has been changed or could not be read: not to be used again */
-    struct Mapping *next;       /* of all mappings of this process */
+    bool        lost;           /* the file was changed or could not be read: do not use it again */
+    struct Mapping *next;       /* in the list of this process's mappings */
 } Mapping;
 
 /*
- * Map m->path. Returns NULL, or why it cannot be mapped; then *error_number is errno, or 0 where no system call failed.
- * From now on a page that cannot be read (SIGBUS) is an ERROR with ERRCODE_IO_ERROR, wherever the mapping is read. In any
- * case sst_mapping_close() ends it.
+ * Map m->path. Returns NULL, or why it cannot be mapped; then *error_number is errno, or 0 if no system call failed. From
+ * now on reading a page that cannot be read (SIGBUS) raises an ERROR with ERRCODE_IO_ERROR. Whatever this returns, call
+ * sst_mapping_close() in the end.
  */
 extern const char *sst_mapping_open(Mapping *m, int *error_number);
 
 extern void sst_mapping_close(Mapping *m);
 
-/* Raises an ERROR with ERRCODE_DATA_CORRUPTED if the mapped file has been written to. What was computed before may be wrong. */
+/* Raises an ERROR with ERRCODE_DATA_CORRUPTED if somebody wrote to the file: what was computed from it may be wrong. */
 extern void sst_mapping_check(Mapping *m);
 
 #endif

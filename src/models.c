@@ -1,11 +1,11 @@
 /*
  * models.c - find, check and keep the models of a session.
  *
- * The server holds a mapped file's pages once, however many sessions use it, and a session attaches by one system call.
- * There is no lock and nothing in shared memory. A name means one content for ever, so sessions and their parallel
- * workers need no word between them.
+ * The server holds a mapped file's pages once, however many sessions use it, and a session attaches with one system call.
+ * There is no lock and nothing in shared memory. A name means one content for ever, so a session and its parallel workers
+ * need not talk about it.
  *
- * Paths are shown to superusers only; others learn the model's name.
+ * Only superusers see paths; others see the model's name.
  */
 #include "postgres.h"
 
@@ -22,7 +22,7 @@
 #define MOST_OPEN 4
 
 static OpenModel *open_models[MOST_OPEN];
-static uint64 uses;             /* counts what last_use counts */
+static uint64 uses;             /* the clock of last_use */
 
 static void
 process_interrupts(void *arg)
@@ -35,7 +35,7 @@ const sst_tick sst_interrupts = {process_interrupts, NULL};
 
 /* ---- what may be shown ----------------------------------------------------------------------- */
 
-/* In a SECURITY DEFINER function neither its owner nor its caller may see what the other may not. */
+/* Only if current and outer role are both superusers: in a SECURITY DEFINER function they differ. */
 static bool
 may_see_paths(void)
 {
@@ -80,7 +80,7 @@ sst_models_folders(void)
         const char *end = first_path_var_separator(path);
         char       *entry = pnstrdup(path, end ? (size_t) (end - path) : strlen(path));
 
-        /* else it is $system, which is share */
+        /* the only other entry is $system, which is share */
         if (is_absolute_path(entry))
         {
             canonicalize_path(entry);
@@ -91,7 +91,7 @@ sst_models_folders(void)
     return folders;
 }
 
-/* The path of the model of this name: in the first folder that has it, else in the first of all. */
+/* The path of the model of this name, in the first folder that has it. If none has, in the first folder. */
 static char *
 find_file(const char *name)
 {
@@ -140,8 +140,8 @@ copy(OpenModel *m, const void *bytes, size_t size)
 }
 
 /*
- * What is read outside of the core is kept where no change of the file reaches it. The sizes are the model's own; whether
- * the bytes are those that sst_model_open() has checked, sst_mapping_check() says after this.
+ * Copy what is read outside of the core: no later change of the file reaches the copy. The sizes are the model's own.
+ * sst_mapping_check() then says whether the bytes are those that sst_model_open() has checked.
  */
 static void
 keep_small_tables(OpenModel *m)
@@ -170,13 +170,13 @@ open_file(OpenModel *m)
         return (ModelProblem) {.text = sst_status_text(status)};
     keep_small_tables(m);
     sst_mapping_check(&m->map);
-    /* a path is the administrator's word for what lies there */
+    /* a path means whatever lies there */
     if (!is_absolute_path(m->asked) && strcmp(m->asked, m->model.name) != 0)
         return (ModelProblem) {.text = psprintf("its file holds another model, \"%s\"", m->model.name)};
     return (ModelProblem) {.text = NULL};
 }
 
-/* BASE-XXXXXXXX, with digits of a fingerprint? */
+/* BASE-XXXXXXXX, where X are hex digits? */
 static bool
 is_model_name(const char *name)
 {
@@ -200,7 +200,7 @@ sst_models_inspect(const char *name, ModelProblem *problem)
 static void
 report_problem(const OpenModel *m, ModelProblem problem, bool named)
 {
-    /* which errcode_for_file_access() does not know in all versions */
+    /* errcode_for_file_access() does not know it in all versions */
     const bool  no_memory = problem.error_number == ENOMEM;
 
     if (problem.error_number == 0)
@@ -258,7 +258,7 @@ close_place(OpenModel **place)
         MemoryContextDelete(m->context);
 }
 
-/* A place for one more model; the one that was used least recently gives way. */
+/* A place for one more model. The least recently used one gives way. */
 static OpenModel **
 free_place(void)
 {

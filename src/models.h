@@ -16,49 +16,48 @@ struct Classifier;
 
 typedef struct OpenModel
 {
-    MemoryContext context;      /* holds this struct and what is made for the model; closes the mapping when it goes */
+    MemoryContext context;      /* of this struct and all that is made for the model; its deletion closes the mapping */
     MemoryContextCallback close;
-    const char *asked;          /* the name or absolute path that it was opened by */
+    const char *asked;          /* the name or absolute path that opened it */
     Mapping     map;
     sst_model   model;          /* views into the mapping */
     uint64      last_use;
-    struct Classifier *classifier;  /* in context; NULL until it is needed */
+    struct Classifier *classifier;  /* in context; NULL until needed */
 } OpenModel;
 
 /* Why a file cannot be used as a model. */
 typedef struct ModelProblem
 {
-    const char *text;           /* a clause; NULL: it can be used */
-    int         error_number;   /* errno of a system call that failed, or 0 */
+    const char *text;           /* a clause; NULL: no problem */
+    int         error_number;   /* errno of the system call that failed, or 0 */
 } ModelProblem;
 
 /*
- * The model of this name, or the server's if name is NULL; opened and checked where it is not open yet. At most four stay
- * open, and the one that was used least recently gives way. Raises an ERROR where the name is none, where there is no such
- * model or it cannot be used, and where distilsst.model is set in the wrong place. The pointer is good until the next call
- * or an ERROR.
+ * The model of this name, or the server's if name is NULL. Opens and checks it unless it is open. At most four stay open; the
+ * least recently used one gives way. Raises an ERROR if this is not a name, if there is no such model, if it cannot be used, or
+ * if distilsst.model is set in the wrong place. The pointer is good until the next call or an ERROR.
  */
 extern OpenModel *sst_models_open(const char *name);
 
 /*
- * Open a model beside those, in a memory context below the current one; *problem says whether it can be used. To be
- * closed by deleting its context.
+ * Open a model apart from those, in a memory context below the current one. *problem says whether it can be used. Delete its
+ * context to close it.
  */
 extern OpenModel *sst_models_inspect(const char *name, ModelProblem *problem);
 
 /*
- * The folders (char *) of models that have a name: "distilsst" in the server's share directory and, since PostgreSQL 18, in
- * each directory of extension_control_path, which only superusers set. A name means one content, whichever has it.
+ * The folders (char *) of installed models: "distilsst" in the server's share directory and, since PostgreSQL 18, in each
+ * directory of extension_control_path, which only superusers set. A name means one content, in whichever folder it is.
  */
 extern List *sst_models_folders(void);
 
-/* The path of the model's file, or NULL where the user may not see it. */
+/* The path of the model's file, or NULL if the user may not see it. */
 extern const char *sst_models_file(const OpenModel *m);
 
 /* Raises an ERROR for a status of the core that is not SST_OK, about this model. */
 extern void sst_models_check(OpenModel *m, sst_status status);
 
-/* How many word embeddings differ from their checksums; opening a model does not look at them. Reads the whole file. */
+/* How many word embeddings differ from their checksums, which opening a model does not check. Reads all of them. */
 extern uint32 sst_models_damaged_words(const sst_model *model);
 
 /* CHECK_FOR_INTERRUPTS() for the core. */

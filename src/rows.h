@@ -13,7 +13,7 @@ typedef struct SstRows
     TupleDesc   row;
 } SstRows;
 
-/* Begins the result of a set-returning function, all of whose rows are then added before it returns (Datum) 0. */
+/* Begins the result of a set-returning function, which then adds all its rows and returns (Datum) 0. */
 extern SstRows sst_rows_begin(FunctionCallInfo fcinfo);
 extern void sst_rows_add(const SstRows *rows, Datum *values, bool *nulls);
 

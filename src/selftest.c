@@ -1,5 +1,5 @@
 /*
- * selftest.c - sst2_selftest(): does this machine give the answers that it should?
+ * selftest.c - sst2_selftest(): does this machine give the right answers?
  */
 #include "postgres.h"
 
@@ -21,7 +21,7 @@
  */
 #define OFFICIAL_FP32 "2d5eced28d157752d863cc7270cedeb2d992af446e8874a63ecb24e121b72a0e"
 
-/* Published outputs of that model in fp32, as public documents print them. */
+/* Outputs of that model in fp32 that public documents print. */
 static const struct
 {
     const char *text;
@@ -58,7 +58,7 @@ add_row(const SstRows *rows, const char *test, const char *expected, const char 
     sst_rows_add(rows, values, nulls);
 }
 
-/* "{-1.5606991,1.6122842}": the shortest digits that name these floats, as an array prints them. */
+/* "{-1.5606991,1.6122842}": the shortest digits that identify these floats, as PostgreSQL prints an array. */
 static char *
 print_logits(const float *logits, uint32_t count)
 {
@@ -108,7 +108,6 @@ test_vectors(const SstRows *rows, Classifier *c)
     }
 }
 
-/* Outputs of the official model that others have printed. */
 static void
 test_published(const SstRows *rows, Classifier *c)
 {
@@ -131,7 +130,7 @@ test_published(const SstRows *rows, Classifier *c)
     }
 }
 
-/* All of the file's bytes, against what was written. */
+/* The checksums over all of the file. */
 static void
 test_file(const SstRows *rows, const sst_model *model)
 {

@@ -1,16 +1,16 @@
 /*
- * settings.c - distilsst.model, which model answers where a call names none; and settings from before the library was loaded.
+ * settings.c - distilsst.model, the model that answers a call that names none; and settings made before the library was loaded.
  *
- * An index is everybody's, and so must be the model that it is made of: only postgresql.conf, ALTER SYSTEM and the
- * server's command line set distilsst.model. Once the library is loaded PostgreSQL refuses all other ways. Before, it
- * keeps what it is told as a placeholder, and what a role, a database or a connection says hides the server's own value:
- * then calls that name no model raise an ERROR.
+ * All sessions share an index, so they must share the model behind it: only postgresql.conf, ALTER SYSTEM and the server's
+ * command line set distilsst.model. Once the library is loaded, PostgreSQL refuses all other ways. Before that it keeps any
+ * value as a placeholder, and the value of a role, a database or a connection hides the server's own: then calls that name no
+ * model raise an ERROR.
  *
- * Parallel workers are given their leader's value, and so must be given that there is none: then it is MISPLACED.
+ * Parallel workers get their leader's value. If the leader has none, they must learn that, too: its value is MISPLACED then.
  *
- * A parallel operation, an index build say, may be where the library is first needed. There PostgreSQL drops what
- * placeholders hold, with a WARNING. We assign it again in the one way that is open: GUC_ACTION_SAVE from a source no
- * higher than PGC_S_OVERRIDE becomes the session's default and is never undone.
+ * The library may be loaded in a parallel operation, such as an index build. PostgreSQL then drops the values of
+ * placeholders, with a WARNING. We assign them again in the only way that is left: GUC_ACTION_SAVE from a source no higher
+ * than PGC_S_OVERRIDE becomes the session's default and is never undone.
  */
 #include "postgres.h"
 
@@ -25,7 +25,7 @@
 #include "compat.h"
 #include "settings.h"
 
-/* A setting that was given a value before the library was loaded. */
+/* A setting that got its value before the library was loaded. */
 typedef struct Placeholder
 {
     char       *name;
@@ -33,11 +33,11 @@ typedef struct Placeholder
     GucSource   source;
 } Placeholder;
 
-/* The value of distilsst.model where others than the server have set it; no model has such a name. */
+/* The value of distilsst.model if others than the server set it. No model has such a name. */
 #define MISPLACED "(misplaced)"
 
 static char *model_setting = NULL;
-static GucSource misplaced = PGC_S_DEFAULT; /* who else than the server has set it */
+static GucSource misplaced = PGC_S_DEFAULT; /* who set it, other than the server */
 
 static bool
 is_placeholder(const struct config_generic *setting)
@@ -46,7 +46,7 @@ is_placeholder(const struct config_generic *setting)
         *((const struct config_string *) setting)->variable != NULL;
 }
 
-/* Not inlined, lest a compiler fears for its variables where the caller has PG_TRY. */
+/* Not inlined: its caller has PG_TRY, and compilers would warn of clobbered variables. */
 static pg_noinline List *
 find_placeholders(void)
 {
@@ -74,8 +74,8 @@ is_misplaced(const Placeholder *p)
 }
 
 /*
- * Is this a parallel worker that will be given its leader's settings? It loads its leader's libraries before. Until then
- * it has settings of its own, which only tell what to reset.
+ * Is this a parallel worker that has yet to get its leader's settings? It loads the leader's libraries first. Until then it has
+ * its own settings, which only tell what to reset.
  */
 static bool
 awaits_settings(void)
@@ -125,7 +125,7 @@ assign_again(List *placeholders)
     }
 }
 
-/* Plans hold answers to constants. */
+/* Cached plans contain the old model's answers to constants. */
 static void
 assign_model(const char *newval, void *extra)
 {
@@ -157,7 +157,7 @@ sst_settings_define(void (*define) (void))
     look_for_misplaced(placeholders);
     PG_TRY();
     {
-        /* no WARNING of what is set again, or raises an ERROR at use */
+        /* no WARNING about what we set again, or what raises an ERROR at use */
         if (IsInParallelMode() || IsParallelWorker() || misplaced != PGC_S_DEFAULT)
             client_min_messages = log_min_messages = ERROR;
         define_model();

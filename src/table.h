@@ -1,5 +1,5 @@
 /*
- * table.h - a table that a caller named, a column of it, and how to look at a part of it.
+ * table.h - a table that a caller names, its columns, and how to sample it.
  */
 #ifndef SST_TABLE_H
 #define SST_TABLE_H
@@ -8,36 +8,39 @@
 
 typedef struct SstColumn
 {
-    AttrNumber  number;         /* 0: there is none */
+    AttrNumber  number;         /* 0: no column */
     Oid         type;
     bool        generated;
     const char *name;           /* quoted */
-    const char *said;           /* not quoted, for messages */
+    const char *said;           /* as the caller wrote it, for messages */
 } SstColumn;
 
 /*
- * The column of this name. Raises an ERROR where there is no such relation or column, or where it is no table; stored:
- * a materialized view is one, too.
+ * The column of this name. Raises an ERROR if there is no such relation or column, or if the relation is not a table, nor, if
+ * materialized_views, one of these.
  */
 extern SstColumn sst_table_column(Oid relation, const char *name, bool materialized_views);
 
-/* Raises an ERROR where a column's values are no texts. */
+/* Raises an ERROR unless a column's values are texts. */
 extern void sst_table_check_text(Oid relation, const SstColumn *column);
 
-/* The name for a statement, quoted and with its schema. */
+/* A table's name for a statement: quoted, with its schema. */
 extern char *sst_table_name(Oid relation);
 
-/* A part of a table and of all its partitions and children, or of it alone. */
+/* A part of a table's blocks. */
 typedef struct SstSample
 {
-    double      percent;        /* of its blocks, for TABLESAMPLE SYSTEM; 100: all */
-    bool        analyzed;       /* the planner knows how many rows they have */
+    double      percent;        /* for TABLESAMPLE SYSTEM; 100: all */
+    bool        analyzed;       /* the planner knows how many rows the table has */
 } SstSample;
 
-/* How to sample about 1,000 blocks: the whole of a smaller table. */
+/*
+ * How to sample about 1,000 blocks of a table, if with_children together with its partitions and children. A smaller table is
+ * taken whole.
+ */
 extern SstSample sst_table_sample(Oid relation, bool with_children);
 
-/* The schema that this function, of the extension, is in. */
+/* The schema of a function of the extension, quoted. */
 extern const char *sst_table_schema_of(Oid function);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * text.c - between PostgreSQL's texts, in the server's encoding, and the core's, in UTF-8.
  *
- * Every text is read, whatever the server's encoding. A character that UTF-8 lacks counts as U+FFFD, as bytes do that
- * are no UTF-8. SQL_ASCII is no encoding: its bytes are taken for UTF-8 as they are, both ways.
+ * We read every text, whatever the server's encoding. A character that UTF-8 lacks counts as U+FFFD, like bytes that are not
+ * UTF-8. SQL_ASCII is not an encoding: we take its bytes for UTF-8, both ways.
  */
 #include "postgres.h"
 
@@ -18,14 +18,13 @@
 #include "models.h"
 #include "text.h"
 
-#define FIRST_SLICE 8192        /* bytes of a text that are looked at first: enough for 512 tokens of prose */
-
-#define NEXT_SLICE 32768        /* bytes that are taken at once of a text that is read to its end */
-
-#define CONVERTED_AT_ONCE 65536 /* bytes: a conversion takes four times as much memory */
+/* All in bytes. */
+#define FIRST_SLICE 8192        /* looked at first: enough for 512 tokens of prose */
+#define NEXT_SLICE 32768        /* taken at once of a text that is read to its end */
+#define CONVERTED_AT_ONCE 65536 /* a conversion takes four times as much memory */
 
 /* For a character that the other encoding lacks. */
-#define UTF8_SUBSTITUTE "\xEF\xBF\xBD"  /* U+FFFD, as for bytes that are no UTF-8 */
+#define UTF8_SUBSTITUTE "\xEF\xBF\xBD"  /* U+FFFD, as for bytes that are not UTF-8 */
 #define SERVER_SUBSTITUTE "?"
 
 typedef struct Conversion
@@ -36,14 +35,14 @@ typedef struct Conversion
     MemoryContext scratch;      /* of a single conversion */
 } Conversion;
 
-/* The conversion of text[0..len), or NULL where a character has no equal. */
+/* The conversion of text[0..len), or NULL if the other encoding lacks a character. */
 static char *
 try_conversion(const Conversion *c, const char *text, int len)
 {
     MemoryContext old = MemoryContextSwitchTo(c->scratch);
     char       *volatile converted = NULL;
 
-    /* without a subtransaction, since a conversion function holds nothing when it raises these two */
+    /* needs no subtransaction: a conversion function holds nothing when it raises these two */
     PG_TRY();
     {
         converted = (char *) pg_do_encoding_conversion((unsigned char *) text, len, c->from, c->to);
@@ -61,7 +60,7 @@ try_conversion(const Conversion *c, const char *text, int len)
     return converted;
 }
 
-/* Append text[0..len) with a substitute for each character that has no equal; halving finds it. */
+/* Append text[0..len), with a substitute for each character that the other encoding lacks. Halving finds these. */
 static void
 append_converted(Conversion *c, const char *text, int len)
 {
@@ -82,7 +81,7 @@ append_converted(Conversion *c, const char *text, int len)
     append_converted(c, text + half, len - half);
 }
 
-/* As far as ASCII goes: MULE_INTERNAL has no conversion to UTF-8. */
+/* Convert ASCII only: MULE_INTERNAL has no conversion to UTF-8. */
 static void
 append_ascii(Conversion *c, const char *text, int len)
 {
@@ -104,7 +103,7 @@ is_ascii(const char *text, size_t len)
     return true;
 }
 
-/* text[0..*len) in another server encoding, all of which include ASCII: text itself, or palloc'd and *len changed. */
+/* text[0..*len) in another server encoding: text itself, or palloc'd with a new *len. All these encodings include ASCII. */
 static const char *
 convert(const char *text, size_t *len, int from, int to)
 {
@@ -155,7 +154,7 @@ typedef struct Slice
     struct varlena *copy;       /* holds bytes, or NULL */
 } Slice;
 
-/* size bytes of a text of total bytes, from one that begins a character. Only these are read from TOAST, and converted. */
+/* size bytes of a text of total bytes, from the beginning of a character. Only these are read from TOAST and converted. */
 static Slice
 take_slice(Datum text, size_t from, size_t size, size_t total)
 {
@@ -169,7 +168,7 @@ take_slice(Datum text, size_t from, size_t size, size_t total)
         s.bytes = VARDATA_ANY(s.copy);
     }
     s.len = last ? size : (size_t) pg_mbcliplen(s.bytes, (int) size, (int) size);
-    if (s.len == 0)             /* no character of this encoding */
+    if (s.len == 0)             /* not a character of this encoding */
         s.len = size;
     s.utf8_len = s.len;
     s.utf8 = convert(s.bytes, &s.utf8_len, GetDatabaseEncoding(), PG_UTF8);
@@ -185,7 +184,7 @@ free_slice(Slice *s)
         pfree(s->copy);
 }
 
-/* The beginning of a text, as much of it as must be seen for the ids and spans (or NULL) of what the model reads. */
+/* Reads as much of a text's beginning as decides the ids and spans (or NULL) of what the model reads. */
 static Slice
 tokenize_beginning(const sst_model *model, Datum text, int32_t *ids, sst_span *spans, SstReading *reading)
 {
@@ -230,7 +229,7 @@ sst_text_words(const sst_model *model, Datum text)
     return w;
 }
 
-/* How many bytes a character of the server's encoding, of len bytes, has in UTF-8. */
+/* How many bytes of UTF-8 make up a character that has len bytes in the server's encoding. */
 static size_t
 utf8_length(const char *character, int len)
 {
@@ -263,14 +262,14 @@ struct SstPieces
     const sst_vocab *vocab;
     Datum       text;           /* not compressed */
     size_t      total;          /* its bytes */
-    size_t      at;             /* of them, taken */
-    StringInfoData slice;       /* UTF-8 that has been taken and not been read */
+    size_t      at;             /* bytes taken so far */
+    StringInfoData slice;       /* UTF-8 that is taken and not yet read */
     sst_word    word;
     int32_t    *ids;            /* [slice.maxlen + SST_MAX_WORD] */
-    MemoryContext context;      /* of all this */
+    MemoryContext context;      /* of this struct and all in it */
 };
 
-/* A compressed value cannot be read from its middle. */
+/* Can the value be read from its middle? A compressed one cannot. */
 static bool
 has_slices(struct varlena *value)
 {

@@ -6,17 +6,17 @@
 
 #include "core/sst.h"
 
-/* How a text was read. */
+/* What the model reads of a text. */
 typedef struct SstReading
 {
     int         tokens;         /* [CLS] and [SEP] included */
-    bool        truncated;      /* there was more than the model reads */
+    bool        truncated;      /* there is more than the model reads */
 } SstReading;
 
-/* The token ids of a text as the model reads it: ids has room for the model's positions. */
+/* The token ids of a text as the model reads it. ids has room for P. */
 extern SstReading sst_text_tokenize(const sst_model *model, Datum text, int32_t *ids);
 
-/* Where a text has been walked to. */
+/* A place in a text, on the way through it. */
 typedef struct SstPlace
 {
     const char *bytes;          /* in the server's encoding */
@@ -37,13 +37,13 @@ typedef struct SstWords
 
 extern SstWords sst_text_words(const sst_model *model, Datum text);
 
-/* Walk on to the character that begins at this byte of the UTF-8, or holds the byte before it. */
+/* Move on to where this byte of the UTF-8 is. If it is inside a character, to that character's end. */
 extern void sst_text_move(SstPlace *place, size_t utf8);
 
 /*
- * All pieces of a text, part by part, without specials; in memory that does not grow with the text, but for one that is stored
- * compressed. sst_pieces_next gives the next *count, of which there may be none, and NULL at the end; they are good until
- * it is called again.
+ * All pieces of a text, part by part, without [CLS] and [SEP]. Memory does not grow with the text, unless it is stored
+ * compressed. sst_pieces_next returns the next *count ids, which may be 0, or NULL at the end; they are good until the next
+ * call.
  */
 typedef struct SstPieces SstPieces;
 
@@ -51,7 +51,7 @@ extern SstPieces *sst_pieces_begin(const sst_model *model, Datum text);
 extern const int32_t *sst_pieces_next(SstPieces *p, size_t *count);
 extern void sst_pieces_end(SstPieces *p);
 
-/* The bytes of a whole text in UTF-8, or as they are in SQL_ASCII; palloc'd or part of the text. */
+/* The bytes of a whole text in UTF-8, or unchanged in SQL_ASCII; palloc'd or part of the text. */
 extern const char *sst_text_to_utf8(Datum text, size_t *len);
 
 /* A text datum of a NUL-terminated UTF-8 string. */

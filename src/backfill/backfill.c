@@ -1,9 +1,9 @@
 /*
  * backfill.c - sst2_backfill(): reads a batch of rows, classifies their texts, writes the answers, commits.
  *
- * The first pass follows the primary key and leaves out rows that others have locked; so sessions share the work. The second one
- * begins only where something is still missing when the first has ended: rows that were locked, that a session lost when it was
- * killed, or that came in behind. It waits for each.
+ * The first pass follows the primary key and skips rows that others have locked, so sessions share the work. A second pass begins
+ * only if something is still missing then: rows that were locked, that a killed session lost, or that came in behind the
+ * position. It waits for each.
  */
 #include "postgres.h"
 
@@ -32,17 +32,17 @@ typedef struct Backfill
     double      pause;          /* seconds */
     char        fingerprint[65];
     Oid         index;          /* whose keys the position has */
-    Position    position;       /* in its context: the row after which to go on */
+    Position    position;       /* the row after which to go on; in its own context */
     MemoryContext position_context;
     MemoryContext context;      /* of the current transaction's work */
     Progress    progress;
     int64       filled;         /* by this call */
-    TimestampTz said;           /* when the last NOTICE was */
+    TimestampTz said;           /* time of the last NOTICE */
 } Backfill;
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-/* A batch sees what others have committed, whatever the session's default is. */
+/* Each batch sees what others have committed, whatever the session's default isolation is. */
 static void
 commit(Backfill *b)
 {
@@ -53,7 +53,7 @@ commit(Backfill *b)
     MemoryContextSwitchTo(b->context);
 }
 
-/* The table in a new transaction. A new primary key has other values: then from the start. */
+/* The table in a new transaction. If it has another primary key now, start again: a position holds values of the old one. */
 static Target *
 find_target(Backfill *b)
 {
@@ -67,7 +67,7 @@ find_target(Backfill *b)
 
 /* ---- positions ------------------------------------------------------------------------------- */
 
-/* Copies a position into the context of positions, whose former one goes. */
+/* Copies a position into the context of positions, in place of the former one. */
 static void
 go_to(Backfill *b, const Target *target, const Position *position)
 {
@@ -81,7 +81,7 @@ go_to(Backfill *b, const Target *target, const Position *position)
     MemoryContextSwitchTo(old);
 }
 
-/* The key of a row that sst_target_select() has given. */
+/* The key of a row that sst_target_select() returned. */
 static Position
 position_of(const Target *target, const SPITupleTable *rows, uint64 row)
 {
@@ -99,7 +99,7 @@ position_of(const Target *target, const SPITupleTable *rows, uint64 row)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Every few seconds, also within a long batch, of which so many rows are classified. */
+/* A NOTICE every few seconds, also within a long batch. classified: how many of its rows are. */
 static void
 say_progress(Backfill *b, int64 classified)
 {
@@ -141,7 +141,7 @@ classify_rows(Backfill *b, Classifier *c, const Target *target, const SPITupleTa
     return logits;
 }
 
-/* The rows' keys beside their answers. */
+/* The rows' keys and answers. */
 static Tuplestorestate *
 store_answers(const Target *target, TupleDesc row, const SPITupleTable *rows, int count, const sst_model *model,
               const float *logits)
@@ -163,7 +163,7 @@ store_answers(const Target *target, TupleDesc row, const SPITupleTable *rows, in
     return store;
 }
 
-/* Fill the next rows after the position that nobody else has locked; returns how many. *last: the key of the last one. */
+/* Fill the next rows after the position that nobody else has locked. Returns how many; *last is the key of the last one. */
 static int
 fill_batch(Backfill *b, const Target *target, Position *last)
 {
@@ -201,7 +201,7 @@ end_batch(Backfill *b)
         DirectFunctionCall1(pg_sleep, Float8GetDatum(b->pause));
 }
 
-/* Does one batch; returns false where there is none. */
+/* Does one batch. Returns false if there is none. */
 static bool
 follow_key(Backfill *b)
 {
@@ -218,8 +218,8 @@ follow_key(Backfill *b)
 }
 
 /*
- * Does one batch from the next row on that is missing, once that is free: others may follow it that are not, so the position
- * moves to it only. We wait with no row locked.
+ * Waits for the next row that is missing, with no row locked, and does one batch from there on. The position moves to that row
+ * only, since later rows of the batch may be locked.
  */
 static bool
 take_up(Backfill *b)

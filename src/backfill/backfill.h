@@ -1,10 +1,10 @@
 /*
  * backfill.h - sst2_backfill(): a table's columns filled with answers, batch by batch, each a transaction of its own.
  *
- * target.c knows the table and its statements, progress.c what stands in sst2_backfills, backfill.c does the work.
+ * target.c knows the table and its statements, progress.c keeps sst2_backfills, backfill.c does the work.
  *
- * Where a backfill has come to is the primary key of the last row that it has seen. It is kept only to save time: at the end
- * whatever is still missing is looked for in the whole table, so a key that is wrong leaves no row out.
+ * A backfill's position is the primary key of the last row that it has seen. It only saves time: at the end we look through the
+ * whole table for what is still missing, so a wrong position leaves no row out.
  */
 #ifndef SST_BACKFILL_H
 #define SST_BACKFILL_H
@@ -27,7 +27,7 @@ typedef struct KeyColumn
                *equal;
 } KeyColumn;
 
-/* What the caller of sst2_backfill() has named; NULL: not this column. */
+/* What the caller of sst2_backfill() names; NULL: no such column. */
 typedef struct TargetNames
 {
     Oid         relation;
@@ -37,10 +37,10 @@ typedef struct TargetNames
     const char *model;
 } TargetNames;
 
-/* The table as the current transaction sees it: it can be renamed between two. It is locked until that ends. */
+/* The table as the current transaction sees it, locked until that ends. Between two transactions it may be renamed. */
 typedef struct Target
 {
-    const char *table;          /* quoted; with ONLY where keys are unique only in the table itself */
+    const char *table;          /* quoted; with ONLY if keys are unique only in the table itself */
     SstColumn   text;
     SstColumn   label;
     SstColumn   score;
@@ -49,13 +49,13 @@ typedef struct Target
     Oid         index;          /* of the primary key */
     int         keys;
     KeyColumn   key[INDEX_MAX_KEYS];
-    const char *due;            /* a condition on t: the row is to be filled */
+    const char *due;            /* a condition on t: the row must be filled */
 } Target;
 
-/* Raises an ERROR where the table or its columns cannot be filled. */
+/* Raises an ERROR if the table or its columns cannot be filled. */
 extern Target *sst_target(const TargetNames *names, const char *fingerprint);
 
-/* The key of a row of a target, or none. */
+/* The key of a row, or none. */
 typedef struct Position
 {
     bool        set;
@@ -63,15 +63,15 @@ typedef struct Position
 } Position;
 
 /*
- * Select the rows to be filled after a position, in the order of the key: its columns, then the text. The result is
- * SPI_tuptable. lock: only those that nobody else has locked, and lock them.
+ * Select the rows to be filled after a position, in the order of the key, into SPI_tuptable: the key's columns, then the text.
+ * lock: skip rows that others have locked, and lock the rest.
  */
 extern void sst_target_select(const Target *target, const Position *after, int limit, bool lock);
 
-/* Wait until nobody else locks the row of this key, and lock it where it is to be filled. */
+/* Wait until nobody else locks the row of this key, and lock it if it must be filled. */
 extern void sst_target_wait(const Target *target, const Position *row);
 
-/* Is any row to be filled? */
+/* Must any row be filled? */
 extern bool sst_target_is_due(const Target *target);
 
 /* About how many? */
@@ -85,7 +85,7 @@ extern int64 sst_target_count_due(const Target *target, Oid relation);
 struct Tuplestorestate;
 extern TupleDesc sst_target_answer_row(const Target *target);
 
-/* Write answers into their rows. Raises an ERROR where one stays to be filled all the same. */
+/* Write answers into their rows. Raises an ERROR if any of these must still be filled then. */
 extern void sst_target_update(const Target *target, TupleDesc row, struct Tuplestorestate *answers, int count);
 
 /* ---- progress.c ------------------------------------------------------------------------------ */
@@ -93,20 +93,20 @@ extern void sst_target_update(const Target *target, TupleDesc row, struct Tuples
 /* A row of sst2_backfills. */
 typedef struct Progress
 {
-    Oid         function;       /* of the extension, in whose schema the table is */
+    Oid         function;       /* of the extension: sst2_backfills is in its schema */
     Oid         relation;
     Oid         role;
     int16       columns[4];
     bool        keeps_position;
     int64       done;
     int64       total;
-    double      rate;           /* rows a second; 0: not known yet */
+    double      rate;           /* rows per second; 0: not known yet */
 } Progress;
 
-/* Begin, or go on from where an unfinished backfill of the same columns by the same role and model has come to. */
+/* Begin, or go on from the position of an unfinished backfill of the same columns by the same role and model. */
 extern void sst_progress_begin(Progress *progress, const Target *target, int64 due, Position *position);
 
-/* So many more rows are filled; up to a position, or NULL. */
+/* Count further rows as filled, and keep a position unless it is NULL. */
 extern void sst_progress_advance(Progress *progress, const Target *target, int64 filled, const Position *position);
 
 extern void sst_progress_end(const Progress *progress);

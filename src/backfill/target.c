@@ -1,8 +1,8 @@
 /*
  * target.c - the table that is backfilled: its columns, its primary key and its statements.
  *
- * They run with the rights and the search_path of the caller, for whom the table's triggers and policies work as ever. So our
- * own part of them leaves nothing to the search_path.
+ * The statements run with the rights and the search_path of the caller, so the table's triggers and policies work as usual. Our
+ * own part of the statements therefore names every schema.
  */
 #include "postgres.h"
 
@@ -32,7 +32,7 @@
 
 /* ---- columns --------------------------------------------------------------------------------- */
 
-/* Would a column of this type keep such a value as it is? An int would round a score, a "char" cut a label. */
+/* Would a column of this type keep such a value unchanged? An int would round a score, a "char" would cut a label. */
 static bool
 keeps(Oid column, Oid value)
 {
@@ -183,7 +183,7 @@ append_missing(StringInfo s, const SstColumn *column)
         appendStringInfo(s, "%st.%s IS NULL", s->len > 0 ? " OR " : "", column->name);
 }
 
-/* A row without a text has no answer; any other has one in each column, and one of this model where it says so. */
+/* A row without a text needs no answer. Any other needs one in each column, of this model if there is a column for that. */
 static const char *
 due_condition(const Target *t)
 {
@@ -247,8 +247,8 @@ has_one_operator(const Target *t)
 }
 
 /*
- * The key is greater than the parameters. A comparison of rows is what an index finds; it needs one operator for all columns,
- * which an extension's type may lack. The first column is compared by itself, too: by it partitions are left out.
+ * The key is greater than the parameters. An index can find a comparison of rows, but that needs one operator for all columns,
+ * which an extension's type may lack. We compare the first column by itself, too, for partition pruning.
  */
 static const char *
 after_condition(const Target *t)
@@ -291,7 +291,7 @@ switch_off(const char *setting)
 }
 
 /*
- * The rows come along the index, whatever the planner thinks of a column that has just been added: any other plan reads the whole
+ * Forces an index scan, since the planner knows nothing of a column that has just been added: any other plan reads the whole
  * table for each batch.
  */
 void
@@ -382,7 +382,7 @@ update_statement(const Target *t)
     return psprintf("UPDATE %s t SET %s FROM %s a WHERE %s RETURNING %s", t->table, set.data, ANSWERS, where.data, t->due);
 }
 
-/* How many rows of the UPDATE's result say that they are still to be filled. */
+/* How many rows of the UPDATE's result must still be filled. */
 static int
 count_still_due(void)
 {

@@ -1,12 +1,12 @@
 /*
- * packed.c - open and check a packed file. The layout is described in packed.h.
+ * packed.c - open and check a packed file. packed.h describes the layout.
  */
 #include <string.h>
 
 #include "packed.h"
 #include "vocab.h"
 
-/* Walks through a file: hands out where the next part lies. */
+/* Walks through a file, part by part. */
 typedef struct walker
 {
     const unsigned char *base;
@@ -16,7 +16,7 @@ typedef struct walker
 static const void *
 next_part(walker *w, uint64_t bytes)
 {
-    const void *part = (const void *) ((uintptr_t) w->base + (uintptr_t) w->at);    /* not used where w->at is too far */
+    const void *part = (const void *) ((uintptr_t) w->base + (uintptr_t) w->at);    /* nobody reads it if w->at is too far */
 
     w->at += (bytes + 63) & ~(uint64_t) 63;
     return part;
@@ -124,9 +124,9 @@ sst_packed_tables_end(const sst_model *model)
 /* ---- checksums ------------------------------------------------------------------------------- */
 
 #define HASH_LANES 8
-#define HASH_BLOCK (1 << 20)    /* bytes: 0.1 ms in memory, some ms where they must be read from disk */
+#define HASH_BLOCK (1 << 20)    /* bytes: 0.1 ms in memory, some ms from disk */
 
-/* A bijection of the lane for every word, so that no single change can be lost. */
+/* For every word a bijection of the lane, so no single change is lost. */
 static inline uint64_t
 hash_step(uint64_t lane, uint64_t word)
 {
@@ -134,7 +134,7 @@ hash_step(uint64_t lane, uint64_t word)
     return lane << 29 | lane >> 35;
 }
 
-/* Eight lanes, because one chain of multiplications would be slower than memory. */
+/* Eight lanes, since one chain of multiplications would be slower than memory. */
 static void
 hash_block(uint64_t lane[HASH_LANES], const unsigned char *p, size_t size)
 {
@@ -224,7 +224,7 @@ sst_name_is_valid(const char *name, size_t len)
     return true;
 }
 
-/* Is the text in text[0..size) NUL-terminated and printable ASCII, so that it is the same in databases of any encoding? */
+/* Is text[0..size) NUL-terminated and printable ASCII, hence the same in databases of any encoding? */
 static bool
 text_is_sane(const char *text, size_t size)
 {
@@ -242,7 +242,7 @@ fingerprint_is_sane(const char *fingerprint)
     return strspn(fingerprint, "0123456789abcdef") == 64 && fingerprint[64] == '\0';
 }
 
-/* Is it BASE-XXXXXXXX with the fingerprint's first digits? */
+/* Is the name BASE-XXXXXXXX with the fingerprint's first digits? */
 static bool
 name_is_sane(const char *name, const char *fingerprint)
 {
@@ -281,7 +281,7 @@ normalizer_is_sane(const sst_normalizer *n)
     return n->lowercase <= 1 && n->strip_accents <= 1 && n->split_chinese <= 1;
 }
 
-/* Sizes that the shape does not give, within what it needs: what a sparse file claims costs its reader as much as data. */
+/* Are the other sizes no larger than the shape needs? Reading the holes of a sparse file costs as much as reading data. */
 static bool
 tables_are_small(const sst_packed_header *h)
 {
@@ -298,8 +298,8 @@ header_is_sane(const sst_packed_header *h)
 }
 
 /*
- * offsets [count + 1] must ascend from 0 to size, each string in bytes end in a NUL. Each offset is read once, for the file
- * may be written to meanwhile.
+ * Do offsets [count + 1] ascend from 0 to size, and does each string in bytes end in a NUL? Reads each offset once, since
+ * somebody may write to the file meanwhile.
  */
 static bool
 strings_are_sane(const volatile uint32_t *offsets, const char *bytes, uint32_t count, uint32_t size)

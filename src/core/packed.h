@@ -7,8 +7,8 @@
  *   weights           position embeddings [P][D], norm, layers, head
  *
  * Little-endian. Every part begins at a multiple of 64 bytes; the bytes between are 0. Nothing in it depends on the CPU.
- * The three checksums cover all bytes but the padding before the weights: the header's and the tables' are checked by
- * every sst_model_open, a word embedding's row whenever it is read, the weights by sst_model_verify.
+ * Checksums cover all bytes but the padding before the weights: sst_model_open checks header and tables, sst_model_verify the
+ * weights, and sst_forward each row of word embeddings that it reads.
  */
 #ifndef SST_PACKED_H
 #define SST_PACKED_H
@@ -21,7 +21,7 @@
 /* Version of the arithmetic: raise it whenever any logit of any model may change by a bit. */
 #define SST_ARITHMETIC 2
 
-/* A model's full name is BASE-XXXXXXXX, with so many of the first hex digits of its fingerprint. */
+/* A model's full name is BASE-XXXXXXXX: after the dash come the first hex digits of its fingerprint. */
 #define SST_NAME_DIGITS 8
 
 #define SST_PACKED_BYTE_ORDER 0x01020304u
@@ -35,36 +35,36 @@ typedef struct sst_packed_header
     sst_shape   shape;
     sst_normalizer normalizer;
     int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
-    uint32_t    label_bytes;    /* sizes of the tables that the shape does not give */
+    uint32_t    label_bytes;    /* sizes of tables, so far as the shape does not give them */
     uint32_t    vocab_slots;
     uint32_t    vocab_bytes;
     uint32_t    vocab_longest;
     uint32_t    selftests;
     uint32_t    selftest_bytes;
     uint32_t    arithmetic;     /* SST_ARITHMETIC */
-    char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated as the fingerprint */
-    char        fingerprint[SST_FINGERPRINT_SIZE];  /* 64 lower-case hex digits */
+    char        name[SST_NAME_SIZE];    /* the full name, NUL-terminated */
+    char        fingerprint[SST_FINGERPRINT_SIZE];  /* 64 lower-case hex digits, NUL-terminated */
     uint64_t    tables_hash;
     uint64_t    weights_hash;   /* sst_weights_hash */
-    uint64_t    header_hash;    /* sst_hash64 of all before */
+    uint64_t    header_hash;    /* sst_hash64 of all that precedes it */
 } sst_packed_header;
 
 _Static_assert(sizeof(sst_packed_header) == 280, "the header has no hole");
 
-/* Can name[0..len) be the base of a model's name: [A-Za-z0-9][A-Za-z0-9._-]*, short enough? */
+/* Can name[0..len) be the base of a model's name: [A-Za-z0-9][A-Za-z0-9._-]*, and not too long? */
 extern bool sst_name_is_valid(const char *name, size_t len);
 
 /*
- * Point *model at the parts of a packed file, from the header's sizes alone; they must be within the limits of sst.h.
- * header is the file's own or a copy of it, and is not kept. Returns the file's size. The writer uses it on its own buffer
- * to find where things go.
+ * Point *model at the parts of a packed file. Reads only the header's sizes, which must be within the limits of sst.h. header is
+ * the file's own or a copy, and is not kept. Returns the file's size. The writer uses this on its own buffer to find where the
+ * parts go.
  */
 extern uint64_t sst_packed_view(sst_model *model, const void *file, const sst_packed_header *header);
 
 /* The first byte behind the tables, counted from the file's start. */
 extern uint64_t sst_packed_tables_end(const sst_model *model);
 
-/* Bytes of a row of word embeddings, which begins at a multiple of 4. What lies behind its values is 0. */
+/* Bytes of a row of word embeddings, a multiple of 4. Those behind its values are 0. */
 extern size_t sst_word_bytes(const sst_shape *shape);
 
 /* The word embedding of id, 0 <= id < V: x [D]. */

@@ -36,7 +36,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "distilsst is for litt
 #error "-ffast-math changes results"
 #endif
 
-/* Shapes a packed file may have; sst_model_open refuses others. They keep every product below 2^62. */
+/* The largest shapes that sst_model_open accepts. They keep every product below 2^62. */
 #define SST_MAX_LAYERS 64
 #define SST_MAX_HIDDEN 16384    /* D and F */
 #define SST_MAX_VOCAB (1 << 22)
@@ -48,20 +48,20 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "distilsst is for litt
 #define SST_FINGERPRINT_SIZE 68 /* of its fingerprint, the NUL included */
 #define SST_MAX_STRINGS (1 << 20)   /* bytes of all labels, and of all self-test texts */
 
-/* A word of more code points than this is one [UNK], as in BERT. */
+/* A word of more code points is one [UNK], as in BERT. */
 #define SST_MAX_WORD 100
 
-/* The vocabulary's table: bytes of a piece, which are those of ## and a word at most; slots that a probe looks at. */
+/* The vocabulary's table: most bytes of a piece (## and a word); most slots in a row that are taken. */
 #define SST_MAX_PIECE (2 + 4 * SST_MAX_WORD)
 #define SST_MAX_RUN 128
 
-/* What a byte of text costs at most, in bytes hashed and slots looked at: see sst_tokenize. */
+/* The most that a byte of text costs, in bytes hashed and slots looked at: see sst_tokenize. */
 #define SST_WORK_PER_BYTE 7000
 
 typedef enum sst_status
 {
     SST_OK,
-    SST_NOT_A_MODEL,            /* no packed file: wrong magic */
+    SST_NOT_A_MODEL,            /* not a packed file: wrong magic */
     SST_WRONG_LAYOUT,           /* packed for another version or byte order */
     SST_WRONG_SIZE,             /* truncated, or longer than it says */
     SST_DAMAGED,                /* a checksum differs */
@@ -70,12 +70,12 @@ typedef enum sst_status
     SST_NOT_FINITE              /* a logit is NaN or infinite */
 } sst_status;
 
-/* One sentence without a full stop, for an error's detail. */
+/* One clause without a full stop, for an error message. */
 extern const char *sst_status_text(sst_status status);
 
 /*
- * Called between blocks of at most a few milliseconds of work, so that the caller can look for a cancel request. It
- * may longjmp: the core holds nothing. NULL where a tick is asked for means none.
+ * The core calls this between blocks of at most a few milliseconds of work, so that its caller can look for a cancel request. It
+ * may longjmp: the core holds nothing. All functions accept NULL for no tick.
  */
 typedef struct sst_tick
 {
@@ -107,12 +107,12 @@ typedef enum sst_head
     SST_TANH                    /* BERT's pooler */
 } sst_head;
 
-/* How a row of the word embeddings is kept: as floats, or as what a float is exactly. */
+/* How the packed file keeps a row of word embeddings. */
 typedef enum sst_words
 {
     SST_WORDS_F32,
-    SST_WORDS_F16,
-    SST_WORDS_BF16,
+    SST_WORDS_F16,              /* if that loses nothing */
+    SST_WORDS_BF16,             /* likewise */
     SST_WORDS_S8                /* a float, the scale, and int8: value = scale * int8 */
 } sst_words;
 
@@ -123,19 +123,19 @@ typedef struct sst_shape
     uint32_t    heads;          /* H; D is a multiple of H */
     uint32_t    ffn;            /* F */
     uint32_t    vocab;          /* V */
-    uint32_t    positions;      /* P: tokens that the model reads at most, at least 2 */
+    uint32_t    positions;      /* P: the most tokens that the model reads, at least 2 */
     uint32_t    labels;         /* C, at least 2 */
     uint32_t    precision;      /* sst_precision */
     uint32_t    words;          /* sst_words */
     uint32_t    head;           /* sst_head */
 } sst_shape;
 
-/* What the tokenizer does to a text before it looks for words; each 0 or 1. All three are 1 in an uncased BERT. */
+/* What the tokenizer does to a text before it looks for words: 0 or 1 each. All three are 1 in an uncased BERT. */
 typedef struct sst_normalizer
 {
     uint32_t    lowercase;
     uint32_t    strip_accents;
-    uint32_t    split_chinese;  /* a Chinese character is a word: handle_chinese_chars */
+    uint32_t    split_chinese;  /* each Chinese character is a word: handle_chinese_chars */
 } sst_normalizer;
 
 typedef struct sst_vocab_slot
@@ -144,15 +144,15 @@ typedef struct sst_vocab_slot
     uint32_t    id_plus_1;      /* 0: empty */
 } sst_vocab_slot;
 
-/* The vocabulary: an open-addressing hash table with linear probing over the pieces' bytes; and how texts are read by it. */
+/* The vocabulary: an open-addressing hash table with linear probing over the pieces' bytes; and what is done to texts first. */
 typedef struct sst_vocab
 {
-    const sst_vocab_slot *slots;    /* [slot_mask + 1]; at most SST_MAX_RUN side by side are not empty */
+    const sst_vocab_slot *slots;    /* [slot_mask + 1]; at most SST_MAX_RUN in a row are taken */
     const uint32_t *offsets;    /* [V + 1]: piece id is bytes[offsets[id] .. offsets[id + 1]) */
     const char *bytes;
     uint32_t    slot_mask;
     uint32_t    size;           /* V */
-    uint32_t    bytes_size;     /* of bytes: what slots and offsets say is never followed beyond, even if they have changed */
+    uint32_t    bytes_size;     /* of bytes; no reader goes beyond, even if slots and offsets have changed */
     uint32_t    longest;        /* bytes of the longest piece */
     int32_t     pad, unk, cls, sep, mask;   /* ids of the special tokens */
     sst_normalizer normalizer;
@@ -168,7 +168,7 @@ sst_vocab_hash(uint32_t hash, unsigned char byte)
 
 /*
  * y = x W^T + b, in ceil(N/16) panels; columns beyond N are 0. fp32: [1+K][16] floats, the bias first. int8: bias, scales and
- * sums of the 16 columns, then [ceil(K/4)][16][4] int8 (kernels.h). Nothing in it depends on the CPU.
+ * sums of the 16 columns, then [ceil(K/4)][16][4] int8 (kernels.h). The same on every CPU.
  */
 typedef struct sst_linear
 {
@@ -192,7 +192,7 @@ typedef struct sst_layer
     sst_norm    out_norm;       /* after the FFN */
 } sst_layer;
 
-/* A text packed with the model and the logits that the plain C kernels gave for it. */
+/* A text that is packed with the model, and the logits that the plain C kernels give for it. */
 typedef struct sst_selftest
 {
     const char *text;           /* NUL-terminated UTF-8 */
@@ -200,13 +200,13 @@ typedef struct sst_selftest
 } sst_selftest;
 
 /*
- * Views into a packed file; valid as long as the bytes given to sst_model_open stay where they are. What is no pointer was
- * copied, and does not change with the file.
+ * Views into a packed file; valid as long as the data of sst_model_open stay where they are. What is not a pointer is a copy, and
+ * does not change with the file.
  */
 typedef struct sst_model
 {
     sst_shape   shape;
-    char        name[SST_NAME_SIZE];    /* what the packer called it */
+    char        name[SST_NAME_SIZE];    /* the packer's name for it */
     char        fingerprint[SST_FINGERPRINT_SIZE];  /* 64 hex digits */
     sst_vocab   vocab;
     const uint32_t *label_offsets;  /* [C + 1] */
@@ -226,28 +226,28 @@ typedef struct sst_model
     sst_linear  classifier;     /* D -> C */
     const unsigned char *file;
     uint64_t    file_size;
-    uint64_t    weights_at;     /* the checked weights: file[weights_at .. file_size) */
+    uint64_t    weights_at;     /* sst_model_verify checks file[weights_at .. file_size) */
     uint64_t    weights_hash;
 } sst_model;
 
 /*
  * Open the packed file in data[0..size), which must be aligned to 64 bytes. Checks the header and all tables (shapes,
- * sizes, offsets, checksum, the vocabulary's slots), so that no later call can leave the file or probe without end,
- * whatever its bytes. Returns SST_OK, or why not; then *model is undefined.
+ * sizes, offsets, checksum, the vocabulary's slots), so that no later call leaves the file or probes without end, whatever
+ * its bytes. Returns SST_OK, or why not; then *model is undefined.
  *
- * Cost: a header that is damaged, or asks for tables beyond the limits above, is refused before they are read. Then time is
- * linear in the tables' size: every byte is hashed, and every piece is looked up in at most SST_MAX_RUN + 1 slots. A
- * tick comes at least every MB that is hashed, every 65536 slots and every 32 pieces.
+ * Cost: linear in the tables' size, since every byte is hashed and every piece is looked up in at most SST_MAX_RUN + 1 slots. A
+ * damaged header, or one that asks for tables beyond the limits above, is refused before the tables are read. A tick comes at
+ * least every MB hashed, every 65536 slots and every 32 pieces.
  */
 extern sst_status sst_model_open(sst_model *model, const void *data, size_t size, const sst_tick *tick);
 
 /*
- * Check the weights' checksum (all but the word embeddings, whose rows are checked as they are read). Reads
- * the file's weights once; to be called once before the first sst_forward. SST_OK or SST_DAMAGED.
+ * Check the weights' checksum: of all weights but the word embeddings, whose rows sst_forward checks as it reads them. Call it
+ * once before the first sst_forward. SST_OK or SST_DAMAGED.
  */
 extern sst_status sst_model_verify(const sst_model *model, const sst_tick *tick);
 
-/* Does the word embedding of id, 0 <= id < V, have its checksum? sst_forward asks this of every row that it reads. */
+/* Does the word embedding of id, 0 <= id < V, match its checksum? sst_forward checks every row that it reads. */
 extern bool sst_word_is_intact(const sst_model *model, uint32_t id);
 
 /* The name of a label, 0 <= label < C. NUL-terminated UTF-8. */
@@ -263,14 +263,14 @@ extern uint64_t sst_hash64(const void *data, size_t size);
 
 /*
  * The token ids of text[0..len), UTF-8, as the model reads them: [CLS], the first max - 2 pieces, [SEP]. Any bytes
- * are allowed; what is not UTF-8 counts as U+FFFD. ids has room for max >= 2 ids. *truncated tells whether there were more
+ * are allowed; those that are not UTF-8 count as U+FFFD. ids has room for max >= 2 ids. *truncated says whether there are more
  * pieces. Returns the number of ids, at least 2; stops reading once the answer is known.
  *
- * partial says that text is only the beginning of the text: then returns 0 where more of it must be seen.
+ * If partial, text is only the beginning of the whole, and this returns 0 when the beginning cannot decide.
  *
- * Cost: linear in len, whatever text and vocabulary. No byte of text gives more than one character of a word, a character
- * begins at most SST_MAX_WORD look-ups, half of that on average, and a look-up looks at no more than SST_MAX_RUN + 1 slots: with
- * what is hashed for it, SST_WORK_PER_BYTE. A tick comes after 4096 to 17400 of these.
+ * Cost: linear in len, whatever the text and the vocabulary. A byte of text gives at most one character of a word; a character
+ * begins at most SST_MAX_WORD look-ups, half of that on average; a look-up looks at no more than SST_MAX_RUN + 1 slots. With the
+ * hashing this makes SST_WORK_PER_BYTE. A tick comes every 4096 to 17400 units of this work.
  */
 extern size_t sst_tokenize(const sst_vocab *vocab, const char *text, size_t len, bool partial,
                            int32_t *ids, size_t max, bool *truncated, const sst_tick *tick);
@@ -283,14 +283,14 @@ typedef struct sst_span
 } sst_span;
 
 /*
- * The same, with the word that each id is a piece of: spans[i], for 0 <= i < the ids returned, from its first to its last
- * character that is kept, and the marks on that. Words end where BERT splits: at spaces, around punctuation, CJK characters and
- * special tokens. A [CLS] or [SEP] that is not in the text has an empty span. spans has room for max, or is NULL.
+ * The same, and spans[i] becomes the word that ids[i] is a piece of: from its first to its last character that is kept, with the
+ * marks on that. Words end where BERT splits: at spaces, and around punctuation, CJK characters and special tokens. A [CLS] or
+ * [SEP] that is not in the text has an empty span. spans has room for max, or is NULL.
  */
 extern size_t sst_tokenize_spans(const sst_vocab *vocab, const char *text, size_t len, bool partial,
                                  int32_t *ids, sst_span *spans, size_t max, bool *truncated, const sst_tick *tick);
 
-/* The word in which a slice of a text ends; of zeros at the text's beginning. */
+/* The unfinished word at a slice's end; zeros at the text's beginning. */
 typedef struct sst_word
 {
     size_t      chars;
@@ -299,9 +299,9 @@ typedef struct sst_word
 } sst_word;
 
 /*
- * A text of any length, slice by slice: the ids of all pieces of words that end in this slice, without specials, *count of
- * them; ids has room for len + SST_MAX_WORD. last says that the text ends here. Returns how many bytes have been read, all but
- * some five; the others come first in the next slice.
+ * A text of any length, slice by slice: the *count ids of the words that end in this slice, without [CLS] and [SEP]. ids has
+ * room for len + SST_MAX_WORD. last: the text ends with this slice. Returns how many bytes it has read, all but some five; the
+ * next slice must begin with the rest.
  */
 extern size_t sst_tokenize_slice(const sst_vocab *vocab, sst_word *word, const char *slice, size_t len, bool last,
                                  int32_t *ids, size_t *count, const sst_tick *tick);
@@ -324,12 +324,11 @@ typedef enum sst_isa
     SST_ISA_AVX512VNNI,
     SST_ISA_NEON,               /* 64-bit ARM */
     SST_ISA_NEONDOT,            /* with the dot products of ARMv8.2 */
-    SST_ISA_BEST                /* whatever this CPU does best */
+    SST_ISA_BEST                /* the best that this CPU has */
 } sst_isa;
 
 /*
- * The best kernels of this CPU that are not above limit; plain C where limit is of another architecture. Never NULL.
- * All give the same bits.
+ * This CPU's best kernels up to limit; plain C if limit is of another architecture. Never NULL. All give the same bits.
  */
 extern const sst_kernels *sst_kernels_get(sst_isa limit);
 

@@ -1,12 +1,12 @@
 /*
- * tokenizer.c - BERT's tokenizer, cased and uncased, id for id as Hugging Face tokenizers gives them.
+ * tokenizer.c - BERT's tokenizer, cased and uncased, with exactly the ids of Hugging Face tokenizers.
  *
- * One pass over the bytes: each character is normalised by itself and goes into the current word, which ends at a
- * space, before and after punctuation or a CJK character, and at a special token. Nothing of the text is kept but
- * that word. Characters can be treated one by one: canonical ordering would only move marks that are removed or
- * in no vocabulary (the packer refuses one where it matters), and lower case has no context.
+ * One pass over the bytes normalises each character by itself and adds it to the current word, which ends at a space, before
+ * and after punctuation or a CJK character, and at a special token. We keep nothing of the text but that word. Characters
+ * can be treated one by one: canonical ordering would only move marks that are removed or in no vocabulary (the packer refuses a
+ * vocabulary where it matters), and lower case has no context.
  *
- * Unicode data come from utf8proc, except what unicode_differences.h knows better.
+ * Unicode data come from utf8proc, except where unicode_differences.h knows better.
  */
 #include <string.h>
 #include <utf8proc.h>
@@ -18,7 +18,7 @@
 #error "utf8proc 2.0 or later is needed: 1.3 reads beyond the end of a text that is cut off in a character"
 #endif
 
-#define WORK 4096               /* at least, between two ticks: bytes read or hashed, slots looked at */
+#define WORK 4096               /* least work between two ticks: bytes read or hashed, slots looked at */
 #define CANONICAL_MAX 4         /* code points of the longest canonical decomposition */
 #define SPECIAL_MAX 6           /* bytes of the longest special token */
 #define PREFIX 2                /* bytes of ## */
@@ -32,25 +32,25 @@ typedef struct scan
     const sst_vocab *vocab;
     const sst_tick *tick;
     size_t      work;           /* since the last tick */
-    const unsigned char *at;    /* what has not been read */
+    const unsigned char *at;    /* the next byte to read */
     const unsigned char *end;
-    const unsigned char *stop;  /* where no more characters begin that are to be read now */
+    const unsigned char *stop;  /* read no character that begins here or behind */
     bool        partial;        /* there is more text after end */
     bool        stuck;          /* what is left may begin a special token */
-    const unsigned char *text;  /* what spans are counted from */
-    sst_span   *spans;          /* [limit] of the words of ids, or NULL */
+    const unsigned char *text;  /* spans count from here */
+    sst_span   *spans;          /* [limit]: the words of ids, or NULL */
     sst_span    span;           /* of the current word */
     size_t      from;           /* where the current character begins */
-    unsigned char fold;         /* what makes an ASCII letter lower case, and leaves a digit; 0 where case is kept */
+    unsigned char fold;         /* OR makes an ASCII letter lower case and leaves a digit; 0 if case is kept */
     int32_t    *ids;            /* [limit], or NULL to count only */
     uint64_t    limit;          /* pieces wanted */
-    uint64_t    count;          /* pieces found, those beyond limit too */
-    size_t      chars;          /* of the current word; beyond SST_MAX_WORD they are only counted */
+    uint64_t    count;          /* pieces found, even beyond limit */
+    size_t      chars;          /* of the current word; beyond SST_MAX_WORD we only count them */
     size_t      bytes;
     unsigned char word[WORD_ROOM];  /* from [PREFIX] on, normalised */
 } scan;
 
-/* What a byte is. Digits are letters here; '[' is apart since a special token may begin there. */
+/* What a byte is. Digits are letters here; '[' is a kind of its own since a special token may begin there. */
 enum
 {
     WIDE, GONE, SPACE, PUNCT, BRACKET, LETTER
@@ -124,8 +124,8 @@ find_longest_piece(scan *s, const unsigned char *bytes, size_t len, size_t least
 }
 
 /*
- * The pieces of the current word, or false where one is missing. The ## of each further piece is written over what
- * came before it, so that the bytes to look up stand side by side.
+ * Puts the pieces of the current word; false if one is missing. Writes the ## of each further piece over what comes before it,
+ * so that the bytes to look up are contiguous.
  */
 static bool
 put_pieces(scan *s)
@@ -147,7 +147,7 @@ put_pieces(scan *s)
     return true;
 }
 
-/* The current word, if there is one, becomes its pieces, or one [UNK]. */
+/* Puts the pieces of the current word, if there is one, or one [UNK]. */
 static void
 end_word(scan *s)
 {
@@ -165,7 +165,7 @@ end_word(scan *s)
 
 /* ---- characters to words --------------------------------------------------------------------- */
 
-/* What the rules say about one code point. */
+/* A code point according to BERT's rules. */
 typedef struct traits
 {
     char_kind   kind;
@@ -182,7 +182,7 @@ static const char_kind category_kinds[] = {
     [UTF8PROC_CATEGORY_PO] = CHAR_PUNCT, [UTF8PROC_CATEGORY_CO] = CHAR_REMOVED
 };
 
-/* The entry of c, or NULL. The last one ends at U+10FFFF, so the search always ends at one. */
+/* The entry of c, or NULL. The last entry ends at U+10FFFF, so the search always ends at one. */
 static const unicode_difference *
 find_difference(int32_t c)
 {
@@ -206,7 +206,7 @@ char_traits(int32_t c)
 {
     const unicode_difference *known;
 
-    if (c < 128)                /* punctuation, or a letter out of a decomposition */
+    if (c < 128)                /* punctuation, or a letter from a decomposition */
         return ascii[c] == LETTER ? (traits) {CHAR_KEPT, true, c | ASCII_FOLD} : (traits) {CHAR_PUNCT, true, c};
     if (c == 0xFFFD)
         return (traits) {CHAR_REMOVED, true, c};
@@ -216,7 +216,7 @@ char_traits(int32_t c)
     return (traits) {category_kinds[utf8proc_category(c)], false, utf8proc_tolower(c)};
 }
 
-/* The ideographs that BERT sets off by spaces. 2B820..2B91F are not among them: the original has a typo. */
+/* The ideographs that BERT surrounds with spaces. 2B820..2B91F are not among them: the original has a typo. */
 static bool
 is_cjk(int32_t c)
 {
@@ -225,7 +225,7 @@ is_cjk(int32_t c)
         || (c >= 0x2B920 && c <= 0x2CEAF) || (c >= 0x2F800 && c <= 0x2FA1F);
 }
 
-/* The character that has just been read belongs to the current word, if only as a mark. */
+/* The character just read belongs to the current word, if only as a mark. */
 static inline void
 extend_span(scan *s)
 {
@@ -255,7 +255,7 @@ add_char(scan *s, int32_t c, traits t)
         return;
     put_char(s, normalizer->lowercase ? t.lower : c);
     if (c == DOTTED_I && normalizer->lowercase)
-        put_char(s, DOT_ABOVE); /* the one character whose lower case is two */
+        put_char(s, DOT_ABOVE); /* the only character whose lower case is two */
     if (t.kind == CHAR_PUNCT)
         end_word(s);
 }
@@ -274,7 +274,7 @@ add_decomposed(scan *s, int32_t c, traits t)
 
 /* ---- text to characters ---------------------------------------------------------------------- */
 
-/* One character beyond ASCII, or one byte that is not UTF-8, or not yet: that is U+FFFD, so removed. */
+/* Reads one character beyond ASCII, or removes one byte that is not UTF-8, or is cut off: it counts as U+FFFD. */
 static void
 read_wide(scan *s)
 {
@@ -298,7 +298,7 @@ read_wide(scan *s)
         end_word(s);
 }
 
-/* A run of ASCII letters and digits up to stop. */
+/* Reads a run of ASCII letters and digits up to stop. */
 static void
 read_letters(scan *s, const unsigned char *stop)
 {
@@ -310,7 +310,6 @@ read_letters(scan *s, const unsigned char *stop)
     s->span.to = (size_t) (s->at - s->text);
 }
 
-/* A byte that is punctuation. */
 static void
 read_punctuation(scan *s)
 {
@@ -322,7 +321,7 @@ read_punctuation(scan *s)
     end_word(s);
 }
 
-/* The special tokens are found in the raw text, before anything else and also inside words. */
+/* Special tokens count in the raw text, before any other rule, and even inside words. */
 static void
 read_bracket(scan *s)
 {
@@ -352,14 +351,14 @@ read_bracket(scan *s)
         read_punctuation(s);
 }
 
-/* More pieces than wanted, for certain: a word that has begun gives at least one. */
+/* Are there more pieces than wanted? A word that has begun gives at least one. */
 static inline bool
 is_over(const scan *s)
 {
     return s->count > s->limit || (s->count == s->limit && s->chars > 0);
 }
 
-/* Read up to stop, and the rest of a character or special token that lies across it. */
+/* Reads up to stop, and the rest of a character or special token that extends beyond it. */
 static void
 read_block(scan *s, const unsigned char *stop)
 {
@@ -455,7 +454,7 @@ sst_token_count(const sst_vocab *vocab, const char *text, size_t len, const sst_
     return s.count + 2;
 }
 
-/* A character that begins before the last SPECIAL_MAX - 1 bytes of a slice, be it a special token, is there as a whole. */
+/* What begins before a slice's last SPECIAL_MAX - 1 bytes, a character or a special token, ends within the slice. */
 size_t
 sst_tokenize_slice(const sst_vocab *vocab, sst_word *word, const char *slice, size_t len, bool last,
                    int32_t *ids, size_t *count, const sst_tick *tick)

@@ -1,13 +1,13 @@
 /*
  * vocab.c - does a vocabulary's hash table hold its pieces, all of them and nothing else?
  *
- * A table that is right by its checksum may still have been made to lie: to hide a piece, or to let every look-up walk
- * over millions of slots.
+ * A table with the right checksum may still be made to lie: to hide a piece, or to make every look-up walk over millions of
+ * slots.
  */
 #include "vocab.h"
 
 #define TICK_SLOTS 65536        /* 0.1 ms */
-#define TICK_PIECES 32          /* at most 32 SST_MAX_RUN comparisons: 1 ms where none is in a cache */
+#define TICK_PIECES 32          /* at most 32 * SST_MAX_RUN comparisons: 1 ms if none is in a cache */
 
 static bool
 id_is_sane(const sst_vocab *vocab, int32_t id)
@@ -22,7 +22,7 @@ tick_every(uint32_t count, uint32_t i, const sst_tick *tick)
         sst_tick_call(tick);
 }
 
-/* The offsets must ascend from 0 to size. */
+/* Do the offsets ascend from 0 to size, and is longest true? */
 static bool
 lengths_are_sane(const sst_vocab *vocab, uint32_t size, const sst_tick *tick)
 {
@@ -43,7 +43,7 @@ lengths_are_sane(const sst_vocab *vocab, uint32_t size, const sst_tick *tick)
     return longest == vocab->longest && longest <= SST_MAX_PIECE;
 }
 
-/* Counts the slots that are taken. The first ones are seen twice, for the run across the table's end. */
+/* Also counts the slots that are taken. Looks at the first ones twice, for a run across the table's end. */
 static bool
 runs_are_short(const sst_vocab *vocab, uint32_t *taken, const sst_tick *tick)
 {
@@ -63,7 +63,7 @@ runs_are_short(const sst_vocab *vocab, uint32_t *taken, const sst_tick *tick)
     return true;
 }
 
-/* Every piece that finds itself has a slot of its own; as many must be taken. */
+/* A piece that finds itself has a slot of its own, so as many slots must be taken as pieces find themselves. */
 static bool
 pieces_are_found(const sst_vocab *vocab, uint32_t taken, const sst_tick *tick)
 {

@@ -1,5 +1,5 @@
 /*
- * vocab.h - the vocabulary's hash table: one look-up for those who make it, check it and read it.
+ * vocab.h - the vocabulary's hash table: one look-up for all who make, check and read it.
  */
 #ifndef SST_VOCAB_H
 #define SST_VOCAB_H
@@ -8,7 +8,7 @@
 
 #include "sst.h"
 
-/* Slots of a table of 1 to SST_MAX_VOCAB pieces: a power of two, twice to four times as many. */
+/* Slots of a table of 1 to SST_MAX_VOCAB pieces: the first power of two that is at least twice as many. */
 static inline uint32_t
 sst_vocab_slots(uint32_t pieces)
 {
@@ -30,8 +30,8 @@ sst_vocab_hash_piece(const char *piece, size_t len)
 }
 
 /*
- * The bytes of piece id, *len of them. Somebody may write into a mapped file after it has been checked: an id or a span
- * that leaves the table is an empty piece.
+ * The bytes of piece id, *len of them. Somebody may write into a mapped file after we have checked it, so an id or a span that
+ * leaves the table counts as an empty piece.
  */
 static inline const char *
 sst_vocab_piece(const sst_vocab *vocab, uint32_t id, size_t *len)
@@ -46,8 +46,8 @@ sst_vocab_piece(const sst_vocab *vocab, uint32_t id, size_t *len)
 }
 
 /*
- * The slot of the piece bytes[0..len), which has that hash, or else the empty one where it would belong. Looks at no more
- * than SST_MAX_RUN + 1 slots, which is enough in a table that is sane.
+ * The slot of the piece bytes[0..len), which has this hash; if it is not there, the empty slot where it would belong. Looks at
+ * no more than SST_MAX_RUN + 1 slots, which suffices in a sane table.
  */
 static inline uint32_t
 sst_vocab_probe(const sst_vocab *vocab, uint32_t hash, const void *bytes, size_t len)
@@ -67,12 +67,12 @@ sst_vocab_probe(const sst_vocab *vocab, uint32_t hash, const void *bytes, size_t
 }
 
 /*
- * Is the table, of sst_vocab_slots slots and bytes[0..size), what the pieces give? Every piece must be found, or a later one
- * that equals it; no other slot be taken; no probe be longer than SST_MAX_RUN; and longest be true.
+ * Is this table, of sst_vocab_slots slots and bytes[0..size), the one that belongs to its pieces? A probe must find every piece,
+ * or a later one that equals it; no other slot may be taken; no probe may be longer than SST_MAX_RUN; and longest must be true.
  */
 extern bool sst_vocab_is_sane(const sst_vocab *vocab, uint32_t size, const sst_tick *tick);
 
-/* Is c, beyond ASCII, a mark that goes where accents are stripped? (tokenizer.c) */
+/* Is c, beyond ASCII, a mark that strip_accents removes? (tokenizer.c) */
 extern bool sst_is_mark(int32_t c);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * words.c - the word embeddings' rows: what they are as floats, and their checksums.
+ * words.c - the word embeddings' rows: their values as floats, and their checksums.
  *
- * The conversions are integer operations, and sums and products of normal floats: the same bits on every CPU, also where
- * somebody has told it to take denormal numbers for 0.
+ * The conversions use integer operations, and sums and products of normal floats. So they give the same bits on every CPU, even
+ * if somebody has told it to take denormal numbers for 0.
  */
 #include <string.h>
 
@@ -17,7 +17,7 @@ float_of_bits(uint32_t bits)
     return value;
 }
 
-/* Of half precision: 1 bit of sign, 5 of exponent + 15, 10 of fraction. Infinities and NaN count as finite: none is packed. */
+/* Half precision: 1 bit of sign, 5 of exponent + 15, 10 of fraction. Takes infinities and NaN for finite: none is ever packed. */
 static inline float
 float_of_half(uint16_t half)
 {

@@ -1,8 +1,8 @@
 /*
  * architecture.c - DistilBertForSequenceClassification and BertForSequenceClassification.
  *
- * The keys of config.json are all that transformers has written for these two since 2019. Those of any value do not bear on
- * logits, labels or scores, or are read elsewhere. What is missing has the default that transformers gives it.
+ * These are all keys of config.json that transformers has written for the two since 2019. Those that may have any value do not
+ * affect logits, labels or scores, or are read elsewhere. A missing key has the default of transformers.
  */
 #include "architecture.h"
 

@@ -11,17 +11,17 @@
 
 typedef struct architecture
 {
-    const char *model_type;     /* in config.json, as all up to rules */
+    const char *model_type;     /* a key of config.json, like all up to rules */
     const char *n_layers;
     const char *dim;
     const char *n_heads;
     const char *hidden_dim;
-    const char *token_types;    /* NULL where there are none */
-    const json_rule *rules;     /* of keys that the other one has not */
+    const char *token_types;    /* NULL if it has none */
+    const json_rule *rules;     /* of keys that the other one lacks */
     size_t      rule_count;
     sst_head    head;
-    const char *embeddings;     /* tensors: a module's weight is called NAME.weight, its bias NAME.bias */
-    const char *layers;         /* before a dot, a layer's number, a dot, and the names up to out_norm */
+    const char *embeddings;     /* module names: a module's tensors are NAME.weight and NAME.bias */
+    const char *layers;         /* LAYERS.n.NAME for the names up to out_norm */
     const char *q;
     const char *k;
     const char *v;
@@ -33,10 +33,10 @@ typedef struct architecture
     const char *pre_classifier;
 } architecture;
 
-/* That of the config.json in config, or NULL and what is wrong. */
+/* The architecture that config.json asks for, or NULL and *wrong. */
 extern const architecture *architecture_find(const char *path, const json_t *config, const char **wrong);
 
-/* NULL where config.json has nothing that is not known, or what it is. */
+/* NULL if we know all keys and values of config.json, or what is wrong (json.h). */
 extern const char *architecture_check(const architecture *a, const char *path, const json_t *config);
 
 #endif

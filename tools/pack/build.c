@@ -1,5 +1,5 @@
 /*
- * build.c - write the parts of a packed file; they are const views of our own buffer.
+ * build.c - write the parts of a packed file, through const views of our own buffer.
  */
 #include "build.h"
 
@@ -139,7 +139,7 @@ read_embeddings(source *src, const char *kind, size_t rows)
 
 /* ---- word embeddings ------------------------------------------------------------------------- */
 
-/* The beginning of a number in half precision that is x, if there is one. */
+/* The half-precision number that equals x, if there is one. */
 static uint16_t
 half_of_float(float x)
 {
@@ -166,7 +166,7 @@ put_word_s8(const float *x, size_t d, unsigned char *row)
         row[sizeof(scale) + i] = (unsigned char) (most > 0 ? lrint((double) x[i] / most * 127) : 0);
 }
 
-/* x [D] to a row of that kind. */
+/* Writes x [D] as a row of this kind. */
 static void
 put_word(const float *x, const sst_shape *shape, unsigned char *row)
 {
@@ -188,7 +188,7 @@ put_word(const float *x, const sst_shape *shape, unsigned char *row)
         }
 }
 
-/* Are words [V][D], kept like this, the same bits when they are read? */
+/* Do words [V][D], kept like this, read back as the same bits? */
 static bool
 words_survive(const float *words, sst_shape shape, sst_words kind)
 {
@@ -214,7 +214,7 @@ words_survive(const float *words, sst_shape shape, sst_words kind)
     return same;
 }
 
-/* int8 in a model of int8; else the least that loses nothing. */
+/* int8 in an int8 model, or else the smallest kind that loses nothing. */
 static sst_words
 choose_words(const float *words, const sst_shape *shape)
 {
@@ -237,8 +237,8 @@ put_words(const float *words, const sst_model *model)
 }
 
 /*
- * A model that reads fewer tokens than it has positions needs no more of them. All tokens of a text have BERT's type 0,
- * which is added here.
+ * Packs only as many positions as the model reads tokens. All tokens of a text have BERT's type 0, which we add to each
+ * position.
  */
 static void
 put_positions(source *src, const sst_model *model)
@@ -270,7 +270,7 @@ put_weights(source *src, const sst_model *model)
     put_linear(src, "classifier", &model->classifier, 1.0);
 }
 
-/* Strings with their offsets [count + 1]; NULL bytes: only count their bytes. */
+/* Writes strings and their offsets [count + 1]. If bytes is NULL, only counts their bytes. */
 static uint32_t
 put_strings(const char *const *strings, uint32_t count, uint32_t *offsets, char *bytes)
 {

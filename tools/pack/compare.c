@@ -25,7 +25,7 @@ label_of(const sst_model *model, uint32_t test)
     return best;
 }
 
-/* CPU seconds that all of the self-test takes, by this CPU's best kernels; the least of several times. */
+/* CPU seconds that the whole self-test takes with this CPU's best kernels: the least of several runs. */
 static double
 measure(const sst_model *model)
 {

@@ -10,8 +10,8 @@
 #include "source.h"
 
 /*
- * Say in a line what packed, which was made of src, would be like in the other precision: its size, its time here, and how many
- * labels of its self-test change. Leaves that precision in src.
+ * Print a line about packed, which was made of src, in the other precision: its size, its time here, and how many labels of its
+ * self-test change. Leaves src in that precision.
  */
 extern void compare_precisions(source *src, const sst_packed_header *packed, FILE *to);
 

@@ -66,7 +66,7 @@ label_names(const json_t *json)
     return json_is_null(names) ? NULL : names;
 }
 
-/* How many labels there are, which two keys may say besides id2label. transformers leaves all out where there are two. */
+/* How many labels there are. Besides id2label two other keys may say so; transformers omits all three if there are two. */
 static const char *
 count_labels(const char *path, const json_t *json, uint32_t *count)
 {

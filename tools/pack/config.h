@@ -9,12 +9,12 @@
 typedef struct model_config
 {
     const architecture *architecture;
-    sst_shape   shape;          /* precision is left as it was; positions: what the model reads at most, <= position_rows */
-    uint32_t    position_rows;  /* of the position embeddings, of which the first shape.positions are packed */
-    uint32_t    token_types;    /* 0 where it has none */
+    sst_shape   shape;          /* precision keeps its value; positions: the most tokens that the model reads */
+    uint32_t    position_rows;  /* of the position embeddings; the first shape.positions are packed */
+    uint32_t    token_types;    /* 0: none */
     char      **labels;         /* [shape.labels] */
-    char       *name_or_path;   /* "" where config.json has none */
-    char       *tokenizer_class;    /* NULL where config.json has none */
+    char       *name_or_path;   /* "" if config.json has none */
+    char       *tokenizer_class;    /* NULL if config.json has none */
 } model_config;
 
 /* Read and check config.json. Returns NULL, or what is wrong (json.h). */

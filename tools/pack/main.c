@@ -3,9 +3,9 @@
  *
  *   distilsst-pack DIR OUT [--precision fp32|int8] [--name BASE] [--compare]
  *
- * DIR is as transformers' save_pretrained leaves it: docs/models.md. All shapes come from config.json. The model's
- * full name is BASE-XXXXXXXX, with the first digits of its fingerprint. OUT is a folder, where the file gets that name, or
- * the file.
+ * DIR is a folder that transformers' save_pretrained wrote: see docs/models.md. All shapes come from config.json. The model's
+ * full name is BASE-XXXXXXXX, with the first digits of its fingerprint. OUT is the file, or a folder in which the file gets
+ * that name.
  */
 #include <getopt.h>
 #include <stdarg.h>
@@ -71,7 +71,7 @@ valid_base(const char *name)
 
 /* ---- the name -------------------------------------------------------------------------------- */
 
-/* Make a base name of the last part of a path: false where nothing in it can be one. */
+/* Make a base name from the last part of a path; false if nothing in it can be one. */
 static bool
 base_of_path(const char *path, char base[MAX_BASE + 1])
 {

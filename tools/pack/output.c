@@ -43,7 +43,7 @@ folder_of(const char *path)
     return folder;
 }
 
-/* Does a file's name end in -XXXXXXXX.dsst, as that of a model? */
+/* Does a file's name end in -XXXXXXXX.dsst, like a model's? */
 static bool
 names_a_model(const char *file)
 {
@@ -77,7 +77,7 @@ output_path(const char *out, const char *name)
 /* ---- the temporary file ---------------------------------------------------------------------- */
 
 /*
- * The file is written under such a name in its own folder, locked as long as its packer lives. One that nobody has locked
+ * We write the file under such a name in its own folder, and lock it. A lock ends with its packer, so one that nobody has locked
  * was left by a packer that was killed.
  */
 #define TEMPORARY ".distilsst-pack."
@@ -190,7 +190,7 @@ sync_folder(const char *folder)
     }
 }
 
-/* Returns 0, or the errno: EEXIST where path has come to exist. */
+/* Returns 0, or errno: EEXIST if path exists by now. */
 static int
 create(const char *path, const char *folder, const void *bytes, size_t size)
 {

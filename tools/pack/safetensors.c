@@ -1,7 +1,7 @@
 /*
  * safetensors.c - read a safetensors file.
  *
- * The header is trusted in nothing: a file may come from anywhere.
+ * We trust nothing in the header: a file may come from anywhere.
  */
 #include "safetensors.h"
 
@@ -34,7 +34,7 @@ read_le(const unsigned char *p, int bytes)
     return value;
 }
 
-/* Bytes of one element; 0 for a dtype that the format does not have. */
+/* Bytes of one element; 0 for a dtype that the format lacks. */
 static unsigned
 dtype_size(const char *dtype)
 {
@@ -53,7 +53,7 @@ dtype_size(const char *dtype)
     return 0;
 }
 
-/* The two data_offsets of a tensor; false where they are no such pair. */
+/* The two data_offsets of a tensor; false if they are not such a pair. */
 static bool
 tensor_range(const json_t *tensor, uint64_t *begin, uint64_t *end)
 {
@@ -69,7 +69,7 @@ tensor_range(const json_t *tensor, uint64_t *begin, uint64_t *end)
     return true;
 }
 
-/* Bytes that a tensor's shape and dtype ask for, or UINT64_MAX where they are not understood or absurd. */
+/* Bytes that a tensor's shape and dtype ask for; UINT64_MAX if these are unknown or absurd. */
 static uint64_t
 tensor_bytes(const json_t *tensor)
 {

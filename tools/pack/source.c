@@ -1,5 +1,5 @@
 /*
- * source.c - read a Hugging Face folder, and tell by its contents which model it is.
+ * source.c - read a Hugging Face folder, and compute from its contents which model it is.
  */
 #include "source.h"
 
@@ -38,7 +38,7 @@ start_sha256(void)
     return context;
 }
 
-/* Add a line to the text that the fingerprint is the sha256 of. */
+/* Add a line to the text whose sha256 is the fingerprint. */
 static void __attribute__((format(printf, 2, 3)))
 add_line(EVP_MD_CTX *text, const char *format,...)
 {
@@ -65,7 +65,7 @@ add_file(EVP_MD_CTX *text, const char *name, const char *path)
     add_line(text, "%s %s", name, hex);
 }
 
-/* The vocabulary as vocab.txt has it, be it from there or from tokenizer.json. */
+/* The vocabulary in the form of vocab.txt, even if it comes from tokenizer.json. */
 static void
 add_vocabulary(EVP_MD_CTX *text, const sst_vocab *vocab)
 {
@@ -84,7 +84,7 @@ add_vocabulary(EVP_MD_CTX *text, const sst_vocab *vocab)
     add_line(text, "vocab.txt %s", hex);
 }
 
-/* How texts are read, where it is not as an uncased BERT reads them. */
+/* Where texts are read otherwise than by an uncased BERT. */
 static void
 add_tokenizer(EVP_MD_CTX *text, const source *src)
 {
@@ -101,8 +101,8 @@ add_tokenizer(EVP_MD_CTX *text, const source *src)
 }
 
 /*
- * sha256 of a text that names all that an answer is made of: the sha256 of the sources, the precision, and the versions of
- * layout and arithmetic. docs/design.md documents it.
+ * The sha256 of a text that names all that determines an answer: the sha256 of the sources, the precision, and the versions of
+ * layout and arithmetic. See docs/design.md.
  */
 static void
 make_fingerprint(source *src)
@@ -177,7 +177,7 @@ check_embeddings(source *src, const char *kind, size_t rows)
     source_tensor(src, name, rows, src->config.shape.hidden, NULL);
 }
 
-/* Are all tensors there? So that no memory is taken for what config.json only says. */
+/* Are all tensors there? We ask before we allocate what config.json claims. */
 static void
 check_tensors(source *src)
 {
@@ -217,7 +217,7 @@ read_tokenizer(source *src)
             src->config.shape.vocab);
 }
 
-/* transformers would change the weights by what is in these. */
+/* Files by which transformers would change the weights. */
 static void
 refuse_adapters(const char *dir)
 {

@@ -1,5 +1,5 @@
 /*
- * source.h - the Hugging Face folder that is packed. All of its functions end the program where something is wrong.
+ * source.h - the Hugging Face folder that we pack. All functions end the program if something is wrong.
  */
 #ifndef SOURCE_H
 #define SOURCE_H
@@ -18,13 +18,13 @@ typedef struct source
 } source;
 
 /*
- * Read the folder src->dir, all but the tensors' values, for the precision in src->config.shape. The tensors are all there, in
- * the shapes that config.json says.
+ * Read the folder src->dir, except for the tensors' values, for the precision in src->config.shape. Checks that all tensors are
+ * there, in the shapes of config.json.
  */
 extern void source_read(source *src);
 extern void source_free(source *src);
 
-/* Read a tensor as safetensors_read does. */
+/* Read a tensor like safetensors_read. */
 extern void source_tensor(source *src, const char *name, size_t rows, size_t columns, float *values);
 
 #endif

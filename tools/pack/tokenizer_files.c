@@ -1,9 +1,9 @@
 /*
  * tokenizer_files.c - vocab.txt, tokenizer.json, tokenizer_config.json, and what older releases wrote beside them.
  *
- * transformers takes the vocabulary from tokenizer.json, but how texts are read from tokenizer_config.json and from the
- * defaults of the class that this names; tokenizers, and what else reads tokenizer.json, takes all from there. Where they
- * would differ, nobody knows what the model was trained with.
+ * transformers takes the vocabulary from tokenizer.json, but the normalizer from tokenizer_config.json and the defaults of the
+ * class that it names. The library tokenizers, and others, take both from tokenizer.json. If the two differ, nobody knows which
+ * the model was trained with.
  */
 #include "tokenizer_files.h"
 
@@ -75,7 +75,7 @@ check_named_tokens(const char *path, const json_t *json)
     return wrong;
 }
 
-/* Tokens by their ids, of which there may be none but the five. */
+/* Tokens by their ids: no others than the five may be there. */
 static const char *
 check_added_tokens_decoder(const char *path, const json_t *tokens, const sst_vocab *vocab)
 {
@@ -132,7 +132,7 @@ check_older_files(const tokenizer_files *files)
 
 /* ---- how texts are read ---------------------------------------------------------------------- */
 
-/* Where the texts are cut: what is not set, or beyond all positions, is no limit. */
+/* The length at which texts are truncated. One that is not set, or is beyond all positions, is no limit. */
 static const char *
 read_max_length(const char *path, const json_t *config, uint32_t *positions)
 {
@@ -148,7 +148,7 @@ read_max_length(const char *path, const json_t *config, uint32_t *positions)
     return NULL;
 }
 
-/* Does the class take all from tokenizer.json? */
+/* Does the class take everything from tokenizer.json? */
 static bool
 takes_all_from_json(const json_t *config, const char *config_class)
 {
@@ -158,7 +158,7 @@ takes_all_from_json(const json_t *config, const char *config_class)
     return class && (strcmp(class, "PreTrainedTokenizerFast") == 0 || strcmp(class, "TokenizersBackend") == 0);
 }
 
-/* What tokenizer_config.json says, or else by_default. */
+/* The value in tokenizer_config.json, or else by_default. */
 static bool
 is_set(const json_t *config, const char *key, bool by_default)
 {
@@ -167,7 +167,7 @@ is_set(const json_t *config, const char *key, bool by_default)
     return json_is_boolean(value) ? json_is_true(value) : by_default;
 }
 
-/* What tokenizer_config.json says, or else what json has; without it, as an uncased BERT. */
+/* The values in tokenizer_config.json, or else in tokenizer.json, or else an uncased BERT's. */
 static sst_normalizer
 normalizer_of(const json_t *config, const sst_normalizer *json)
 {
@@ -211,7 +211,7 @@ read_vocab_txt(const tokenizer_files *files, sst_vocab_table *table)
     return wrong ? json_wrong("\"%s\": %s", files->vocab_txt, wrong) : NULL;
 }
 
-/* Where both files are there, they must have the same pieces. */
+/* If both files are there, they must have the same pieces. */
 static const char *
 compare_vocabularies(const tokenizer_files *files, const sst_vocab *json)
 {
@@ -237,7 +237,7 @@ compare_vocabularies(const tokenizer_files *files, const sst_vocab *json)
     return wrong;
 }
 
-/* The table of tokenizer.json, whose normalizer must be what config comes to. */
+/* The table of tokenizer.json, whose normalizer must equal that of config. */
 static const char *
 read_json(const tokenizer_files *files, const json_t *config, bool takes_all, sst_vocab_table *table)
 {

@@ -1,5 +1,5 @@
 /*
- * tokenizer_files.h - what the files of a Hugging Face folder say of its tokenizer.
+ * tokenizer_files.h - what the files of a Hugging Face folder say about its tokenizer.
  */
 #ifndef TOKENIZER_FILES_H
 #define TOKENIZER_FILES_H
@@ -10,7 +10,7 @@
 #define TOKENIZER_CLASSES "[null, \"DistilBertTokenizer\", \"DistilBertTokenizerFast\", \"BertTokenizer\", " \
     "\"BertTokenizerFast\", \"PreTrainedTokenizerFast\", \"TokenizersBackend\"]"
 
-/* Paths, at which there need not be a file; but one of the first two must be there. */
+/* Paths of files. One of the first two must exist. */
 typedef struct tokenizer_files
 {
     const char *vocab_txt;
@@ -21,10 +21,9 @@ typedef struct tokenizer_files
 } tokenizer_files;
 
 /*
- * Read the vocabulary and how texts are read by it. Refused is what is not known to be read as transformers and tokenizers read
- * it, and files that say different things. tokenizer_class is what config.json says, NULL where it says nothing;
- * *positions becomes the length at which texts are truncated, where that is less. Returns NULL, or what is wrong (json.h); then
- * there is nothing to free.
+ * Read the vocabulary and its normalizer. Refuses all that we may not read like transformers and tokenizers, and files that
+ * contradict each other. tokenizer_class is config.json's, or NULL. Lowers *positions to the length at which texts are
+ * truncated. Returns NULL, or what is wrong (json.h); then there is nothing to free.
  */
 extern const char *tokenizer_files_read(const tokenizer_files *files, const char *tokenizer_class, sst_vocab_table *table,
                                         uint32_t *positions);

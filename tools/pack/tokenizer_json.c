@@ -1,5 +1,5 @@
 /*
- * tokenizer_json.c - read tokenizer.json: an object for each of the library's steps.
+ * tokenizer_json.c - read tokenizer.json: one object for each of the library's steps.
  */
 #include "tokenizer_json.h"
 
@@ -81,7 +81,7 @@ check_added_tokens(const char *path, const json_t *list, const sst_vocab *vocab)
 
 /* ---- vocabulary ------------------------------------------------------------------------------ */
 
-/* pieces[id] of count ids, from the object that has the ids by their pieces. *bytes: of all pieces and a byte each. */
+/* pieces[id] of count ids, from the object that maps pieces to ids. *bytes: of all pieces, and one more for each. */
 static const char *
 order_pieces(const char *path, const json_t *vocab, const char **pieces, size_t count, size_t *bytes)
 {
@@ -197,7 +197,7 @@ check_post_processor(const char *path, const json_t *json, const sst_vocab *voca
     return JSON_CHECK(path, "post_processor.", json, template);
 }
 
-/* Where a text is cut and filled is tokenizer_config.json's affair; but never at its beginning. */
+/* tokenizer_config.json decides about truncation and padding, but neither may be at a text's beginning. */
 static const char *
 check_ends(const char *path, const json_t *json)
 {

@@ -51,7 +51,7 @@ read_file(const char *path, char **data, size_t *len)
     return problem;
 }
 
-/* Lines to pieces: table->bytes holds the lines, which lose their ends in place. */
+/* Lines to pieces: removes the lines' ends in place, in table->bytes. */
 static const char *
 split_lines(sst_vocab_table *table)
 {
@@ -144,8 +144,8 @@ find_specials(sst_vocab_table *table)
 }
 
 /*
- * The tokenizer does not put a text's marks into canonical order. That can matter only where the vocabulary has marks of
- * several orders, which stripping accents leaves.
+ * The tokenizer does not put a text's marks into canonical order. That can matter only if the vocabulary has marks of several
+ * orders that stripping accents leaves.
  */
 static const char *
 check_marks(const sst_vocab_table *table)
@@ -216,8 +216,8 @@ ends_in_blank(const char *bytes, size_t len)
 }
 
 /*
- * Some releases of transformers read a piece without the blanks at its end, others with them; some end a line at a
- * carriage return. It is all one where nothing else is in the piece: such a piece is in no text.
+ * Some releases of transformers strip the blanks at a piece's end, others do not; some end a line at a carriage return. For a
+ * piece of nothing else this does not matter: it is in no text.
  */
 static bool
 is_read_differently(const char *piece, size_t len)

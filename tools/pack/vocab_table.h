@@ -18,16 +18,16 @@ typedef struct sst_vocab_table
 } sst_vocab_table;
 
 /*
- * Read a vocabulary: a piece a line, its id the line's number from 0. Of equal lines the last one counts, as in
- * Hugging Face. Its texts are read as by an uncased BERT. Returns NULL, or what is wrong, a sentence without a full stop;
- * then there is nothing to free.
+ * Read a vocabulary: one piece per line, whose id is the line's number from 0. Of equal lines the last one counts, as in
+ * Hugging Face. The normalizer is an uncased BERT's. Returns NULL, or what is wrong, a sentence without a full stop; then there
+ * is nothing to free.
  */
 extern const char *sst_vocab_table_read(const char *path, sst_vocab_table *out);
 
-/* The same from the file's bytes in memory, which malloc gave and which the table takes over in any case. */
+/* The same from the file's bytes in memory, from malloc. The table owns them, even if this fails. */
 extern const char *sst_vocab_table_make(char *lines, size_t len, sst_vocab_table *out);
 
-/* How its texts are read. NULL, or why that cannot be. */
+/* Set another normalizer. Returns NULL, or why that cannot be. */
 extern const char *sst_vocab_table_normalizer(sst_vocab_table *table, sst_normalizer normalizer);
 
 extern void sst_vocab_table_free(sst_vocab_table *table);

@@ -84,7 +84,7 @@ compare_names(const void *a, const void *b)
     return strcmp(((const weights_file *) a)->name, ((const weights_file *) b)->name);
 }
 
-/* The index gives each tensor's file by the tensor's name. */
+/* The index maps each tensor's name to its file. */
 static void
 open_files(weights *w, const char *dir, const char *index)
 {
@@ -123,7 +123,7 @@ weights_open(weights *w, const char *dir)
         open_file(w, dir, ONE_FILE);
 }
 
-/* The file that has the tensor; the first one where none has it. */
+/* The file that has the tensor, or the first one if none has. */
 static weights_file *
 file_of(weights *w, const char *tensor)
 {

@@ -1,6 +1,6 @@
 /*
- * weights.h - the tensors of a Hugging Face folder, in one file or in several. All of its functions end the program where
- * something is wrong.
+ * weights.h - the tensors of a Hugging Face folder, in one file or in several. All functions end the program if something is
+ * wrong.
  */
 #ifndef WEIGHTS_H
 #define WEIGHTS_H
@@ -16,22 +16,22 @@ typedef struct weights_file
 
 typedef struct weights
 {
-    const char *index;          /* path of model.safetensors.index.json; NULL where there is one file without it */
-    weights_file *files;        /* [count], by name */
+    const char *index;          /* path of model.safetensors.index.json; NULL if there is one file without it */
+    weights_file *files;        /* [count], in the order of their names */
     size_t      count;
 } weights;
 
-/* "dir/name", for nobody to free: the tool runs once. */
+/* "dir/name". Nobody frees it: the tool runs once. */
 extern char *path_in(const char *dir, const char *name);
 
 /* The bytes of a file, mapped for good. */
 extern const unsigned char *map_file(const char *path, uint64_t *size);
 
-/* Map dir/model.safetensors or, where there is none, the files that dir/model.safetensors.index.json names. */
+/* Map dir/model.safetensors or, if there is none, the files that dir/model.safetensors.index.json names. */
 extern void weights_open(weights *w, const char *dir);
 extern void weights_close(weights *w);
 
-/* Read a tensor, or look for it, as safetensors_read does. */
+/* Read a tensor, or look for it, like safetensors_read. */
 extern void weights_read(weights *w, const char *name, size_t rows, size_t columns, float *values);
 
 #endif
