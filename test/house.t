@@ -87,6 +87,22 @@ none('tools and benchmarks know of our headers the core\'s only',
 none('tools and benchmarks need nothing of test but test/scratch',
 	sub { !m{^\s*(?:#(?!include)|//|/?\*)} && m{\btest/(?!scratch\b)} }, grep { !/\.m[dk]$/ } files('tools', 'bench'));
 
+# --- Names ---
+
+# The types that a C file defines.
+sub types
+{
+	my ($file) = @_;
+	open(my $in, '<', $file) or die "$file: $!";
+	my $text = do { local $/; <$in> };
+	my @braced = $text =~ /^typedef (?:struct|enum|union)\b[^;{]*\{.*?^\} (\w+);/msg;
+	return (@braced, $text =~ /^typedef [^;{}()]*?\b(\w+);/mg, $text =~ /^typedef [^;{}()]*\(\*(\w+)\)/mg);
+}
+
+my %type = map { $_ => 1 } map { types($_) } grep { /\.[ch]$/ } files('src', 'tools', 'test', 'bench');
+open(my $list, '<', 'tools/typedefs.list') or die "tools/typedefs.list: $!";
+is_deeply([ map { s/\n//r } <$list> ], [ sort keys %type ], 'tools/typedefs.list has all our types, in order');
+
 # --- Files and lines ---
 
 none('C files have at most 500 lines', sub { $. == 501 }, grep { /\.[ch]$/ } files('src', 'tools', 'test', 'bench'));
