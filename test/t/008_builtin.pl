@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use FindBin;
+use POSIX ();
 use lib $FindBin::RealBin;
 use SstTest;
 use Test::More;
@@ -34,6 +35,8 @@ my %kept = (
 	int8 => ['builtin-040bb561', 'aad4de833fc1545654698632b9f27d36'],
 );
 my $dir = server_dir();
+my %lower = (x86_64 => ['avx2', 'avx512'], aarch64 => ['neon']);
+my @families = ('auto', 'c', @{ $lower{ (POSIX::uname())[4] } // [] });
 for my $precision (sort keys %kept)
 {
 	my ($kept_name, $md5) = @{ $kept{$precision} };
@@ -42,7 +45,7 @@ for my $precision (sort keys %kept)
 	install_model($file) if $name ne $BUILTIN;
 	is($name, $kept_name, "the model in $precision has the name that it has always had");
 	my $values = join ', ', map { "(\$sentence\$$_->[1]\$sentence\$)" } @rows;
-	for my $isa ('auto', 'c')
+	for my $isa (@families)
 	{
 		is($session->query("SET distilsst.isa = $isa; SELECT md5(string_agg(sst2_logits(t, model => '$name')::text, ' ')) "
 			  . "FROM (VALUES $values) v(t)"),
