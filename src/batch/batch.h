@@ -1,12 +1,13 @@
 /*
- * batch.h - many rows per forward pass: calls of one text a row, gathered by a plan node.
+ * batch.h - many rows share one forward pass, gathered by a plan node.
  *
- * calls.c finds the calls, safe.c says where rows may be read ahead, plan.c puts the node SstBatch there, exec.c runs it.
+ * calls.c finds the calls of our functions, safe.c says where rows may be read ahead, plan.c puts the node SstBatch there,
+ * exec.c runs it.
  *
- * SstBatch widens each row of its child by a column for each call of one of our functions. custom_scan_tlist describes
- * the widened row: first the calls, FuncExprs whose arguments are written in columns of this same row, then the child's
- * columns, as OUTER_VARs. The node's own target list and qual refer to it by INDEX_VARs. custom_private has the C symbol
- * of each call's function, so that the executor need not ask the catalog, which may have changed since.
+ * SstBatch widens each row of its child by one column per call. custom_scan_tlist describes the widened row: first the
+ * calls, FuncExprs whose arguments are written in columns of the same row, then the child's columns, as OUTER_VARs. The
+ * node's target list and qual refer to the widened row by INDEX_VARs. custom_private holds the C symbol of each call's
+ * function: the executor does not ask the catalog, which may have changed since.
  */
 #ifndef SST_BATCH_H
 #define SST_BATCH_H
@@ -17,21 +18,21 @@
 #include "../answer.h"
 #include "../classifier.h"
 
-/* A function whose calls are batched, of (text) or (text, model text), and with a confidence real behind the text. */
+/* A function whose calls are batched. It takes (text [, confidence real] [, model text]). */
 typedef struct BatchFunction
 {
     const char *symbol;         /* in the library */
-    Oid         result;         /* its type */
+    Oid         result;         /* type */
     SstAnswerDatum make;
 } BatchFunction;
 
 /* Defines distilsst.batch_size. */
 extern void sst_batch_define_settings(void);
 
-/* Starts to rewrite plans; to be called once, by _PG_init. */
+/* Starts to rewrite plans. _PG_init calls it once. */
 extern void sst_batch_init(void);
 
-/* distilsst.batch_size: rows that share a forward pass at most; 1 leaves plans as they are. */
+/* distilsst.batch_size: at most this many rows share a forward pass; 1 leaves plans alone. */
 extern int  sst_batch_size;
 
 /* ---- exec.c ---------------------------------------------------------------------------------- */
@@ -43,43 +44,43 @@ extern const CustomScanMethods sst_batch_methods;
 /* The function of this symbol, or NULL. */
 extern const BatchFunction *sst_batch_function(const char *symbol);
 
-/* The arguments of a call that say what is classified: (text) or (text, model). */
+/* What a call classifies: its arguments (text) or (text, model). */
 extern List *sst_batch_text(const FuncExpr *call);
 
-/* The confidence that a call asks for; NULL: none. */
+/* The confidence that a call asks for, or NULL. */
 extern Node *sst_batch_confidence(const FuncExpr *call);
 
-/* The position of an expression in a list, from 1; 0 if it is like none there. */
+/* The position of an equal expression in a list, from 1; 0 if there is none. */
 extern int  sst_batch_position(List *list, void *expression);
 
 /* ---- safe.c ---------------------------------------------------------------------------------- */
 
-/* A statement whose plans may be rewritten. */
+/* A statement whose plans we may rewrite. */
 typedef struct BatchStatement
 {
     PlannedStmt *stmt;
-    bool        subplans_ahead; /* its subplans may run for rows that are read ahead */
+    bool        subplans_ahead; /* its subplans may run for rows read ahead */
 } BatchStatement;
 
-/* Fills in *s, or returns false where all plans are to stay as they are. */
+/* Fills in *s, or returns false if all plans must stay as they are. */
 extern bool sst_batch_statement(BatchStatement *s, PlannedStmt *stmt);
 
-/* May these expressions (a node or list) be evaluated for rows that are read ahead? */
+/* May these expressions (a node or a list) be evaluated for rows read ahead? */
 extern bool sst_batch_may_evaluate(const BatchStatement *s, const void *expressions);
 
-/* May these arguments of a call be evaluated ahead, by SstBatch itself? In a parallel worker, if that is asked? */
+/* May SstBatch itself evaluate these arguments of a call, for rows read ahead? in_worker: also in a parallel worker? */
 extern bool sst_batch_may_classify(const void *arguments, bool in_worker);
 
-/* Has a node read all its input before it gives out its first row? */
+/* Does a node read all its input before it returns its first row? */
 extern bool sst_batch_reads_all_first(const Plan *plan);
 
 /*
- * May this plan's rows be read ahead, from it and all below? once: it gives them only once for all that SstBatch reads ahead,
- * and its first row before SstBatch does.
+ * May SstBatch read ahead from this plan and all below it? once: the plan runs only once for all that SstBatch reads, and
+ * returns its first row before SstBatch returns one.
  */
 extern bool sst_batch_may_read(const BatchStatement *s, const Plan *plan, bool once);
 
-/* The same, whatever the plan's own target list and qual are. */
+/* The same, but for the plan's own target list and qual. */
 extern bool sst_batch_may_read_input(const BatchStatement *s, const Plan *plan, bool once);
 
 #endif

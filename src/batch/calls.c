@@ -1,8 +1,5 @@
 /*
  * calls.c - the calls in expressions, and what stands in their place.
- *
- * A call is one of our functions, as declared by us, of (text) or (text, model text). For a label that is to be sure, a
- * confidence real stands behind the text.
  */
 #include "postgres.h"
 
@@ -22,7 +19,6 @@
 
 #define LIBRARY "$libdir/distilsst" /* module_pathname in distilsst.control */
 
-/* What plans name. */
 static const BatchFunction functions[] = {
     {"sst2_label", TEXTOID, sst_answer_label},
     {"sst2_label_confident", TEXTOID, sst_answer_confident_label},
@@ -96,7 +92,7 @@ sst_batch_function_of(const FuncExpr *call)
     return f;
 }
 
-/* A confidence that SstBatch knows beforehand, and that is no error; or none. */
+/* No confidence, or one that SstBatch knows beforehand and that raises no ERROR. */
 static bool
 is_known_confidence(Node *node)
 {
@@ -118,7 +114,7 @@ is_call(Node *node)
         sst_batch_function_of(call);
 }
 
-/* What only the node below can evaluate. */
+/* Is this something that only the node below can evaluate? */
 static bool
 is_column(Node *node)
 {
@@ -150,7 +146,7 @@ sst_batch_find_calls(Node *node, void *calls)
         case T_FieldSelect: case T_RelabelType: case T_CoerceViaIO: case T_CoerceToDomain: case T_ConvertRowtypeExpr:
         case T_ArrayExpr: case T_RowExpr: case T_MinMaxExpr: case T_NullTest: case T_BooleanTest:
             break;
-            /* of these the first operand only: */
+            /* these may skip all operands but the first */
         case T_BoolExpr:
             return sst_batch_find_calls(linitial(((BoolExpr *) node)->args), calls);
         case T_CoalesceExpr:
@@ -195,6 +191,7 @@ sst_batch_find_argument_calls(const Plan *agg)
 {
     List       *aggregates = pull_var_clause((Node *) list_make2(agg->targetlist, agg->qual), PVC_INCLUDE_AGGREGATES);
     List       *calls = NIL;
+    List       *inputs = NIL;
     ListCell   *lc;
 
     foreach(lc, aggregates)
@@ -203,14 +200,9 @@ sst_batch_find_argument_calls(const Plan *agg)
             Aggref     *aggregate = lfirst(lc);
 
             sst_batch_find_calls(aggregate->aggfilter ? (Node *) aggregate->aggfilter : (Node *) aggregate->args, &calls);
+            inputs = lappend(lappend(inputs, aggregate->aggfilter), aggregate->args);
         }
-    foreach(lc, aggregates)
-        if (IsA(lfirst(lc), Aggref))
-        {
-            Aggref     *aggregate = lfirst(lc);
-
-            sst_batch_find_same_texts((Node *) list_make2(aggregate->aggfilter, aggregate->args), &calls);
-        }
+    sst_batch_find_same_texts((Node *) inputs, &calls);
     return calls;
 }
 
@@ -223,9 +215,13 @@ var_like(void *node, int varno, int column)
 }
 
 List *
-sst_batch_append_column(List *row, void *expr)
+sst_batch_append_columns(List *targetlist, List *expressions)
 {
-    return lappend(row, makeTargetEntry(expr, list_length(row) + 1, NULL, false));
+    ListCell   *lc;
+
+    foreach(lc, expressions)
+        targetlist = lappend(targetlist, makeTargetEntry(lfirst(lc), list_length(targetlist) + 1, NULL, false));
+    return targetlist;
 }
 
 List *

@@ -1,11 +1,11 @@
 /*
- * exec.c - the plan node SstBatch: reads rows ahead, classifies their texts together, gives the rows out one by one.
+ * exec.c - the plan node SstBatch: reads rows ahead, classifies their texts together, returns the rows one by one.
  *
- * Batches grow: 1 row, 2, 4 ... up to distilsst.batch_size, so that who wants few rows does not pay for many; and they end
- * when their texts look like enough tokens, or their rows fill work_mem.
+ * Batches start at one row and double, up to distilsst.batch_size, so a query that stops early wastes little. A batch ends
+ * early when its texts look like enough tokens for the queue, or when its rows fill work_mem.
  *
- * Cursors can do what they could without the node. It goes backward row by row, where its child can; and it shows the
- * relation and the ctid of a row that comes straight from a scan, for WHERE CURRENT OF.
+ * Cursors work as they do without the node. It runs backward row by row if its child can, and for WHERE CURRENT OF it shows the
+ * relation and the ctid of a row that comes straight from a scan.
  */
 #include "postgres.h"
 
@@ -30,19 +30,20 @@ typedef struct BatchCall
 {
     int         text;           /* which of the row's texts it classifies */
     SstAnswerDatum make;
-    float4      confidence;     /* of sst2_label_confident */
-    TupleDesc   row;            /* of sst2_classify */
+    float4      confidence;     /* for sst2_label_confident */
+    TupleDesc   row;            /* for sst2_classify */
 } BatchCall;
 
 /* A text of a row. */
 typedef struct BatchText
 {
     Datum       text;
-    const char *model;          /* by name; NULL: the server's */
-    bool        waits;          /* for its answer; a NULL does not */
+    const char *model;          /* name; NULL: the server's */
+    bool        waits;          /* for its answer; never if text or model is NULL */
+    SstAnswer   answer;
 } BatchText;
 
-/* What each worker has classified. */
+/* What each parallel worker has classified. */
 typedef struct SharedUsage
 {
     int         workers;
@@ -52,13 +53,13 @@ typedef struct SharedUsage
 typedef struct BatchState
 {
     CustomScanState css;        /* its scan tuple is the widened row */
-    int         width;          /* W, columns of the widened row */
-    int         calls;          /* of them */
+    int         width;          /* W: columns of the widened row */
+    int         calls;          /* the first of them */
     BatchCall  *call;           /* [calls] */
-    int         texts;          /* X, classified in each row */
+    int         texts;          /* X: texts of each row */
     List       *arguments;      /* [X] over the widened row: (text) or (text, model) */
     List       *argument_states;    /* [X] */
-    ScanState  *scan;           /* whose ctid the child's row has, or NULL */
+    ScanState  *scan;           /* the child's rows come straight from it; or NULL */
 
     MemoryContext context;      /* of the batch */
     TupleTableSlot *child_slot; /* a copied row of the child */
@@ -66,19 +67,19 @@ typedef struct BatchState
     bool       *nulls;          /* [rows][W] */
     ItemPointerData *ctid;      /* [rows] */
     BatchText  *text;           /* [rows][X] */
-    int         want;           /* rows of the next batch at most */
+    int         want;           /* most rows of the next batch */
     int         rows;           /* in the batch */
-    int         next;           /* to be given out */
+    int         next;           /* the row to return next */
     bool        finished;       /* the child has no more */
-    bool        told;           /* and so we have said */
-    ClassifierUsage own_usage;  /* and, when they are done, of the workers */
+    bool        told;           /* our caller knows */
+    ClassifierUsage own_usage;  /* at the end, the workers' too */
     ClassifierUsage *usage;     /* where this process counts */
-    SharedUsage *shared;        /* the leader's, while there are workers */
+    SharedUsage *shared;        /* in the leader, while there are workers */
 } BatchState;
 
 /* ---- reading ahead --------------------------------------------------------------------------- */
 
-/* Make row i of the batch the scan tuple, over which all expressions are evaluated. */
+/* Make row i of the batch the scan tuple, which all expressions refer to. */
 static void
 show_row(BatchState *b, int i)
 {
@@ -96,7 +97,7 @@ show_row(BatchState *b, int i)
     b->css.ss.ps.ps_ExprContext->ecxt_scantuple = slot;
 }
 
-/* Copy a row of the child to the end of the batch; its calls are NULL so far. */
+/* Append a row of the child to the batch, with NULLs for the calls. */
 static void
 copy_row(BatchState *b, TupleTableSlot *row)
 {
@@ -116,7 +117,7 @@ copy_row(BatchState *b, TupleTableSlot *row)
         b->ctid[b->rows] = b->scan->ss_ScanTupleSlot->tts_tid;
 }
 
-/* Evaluate the arguments (text) or (text, model) over the row that is shown. */
+/* Evaluate (text) or (text, model) over the row that is shown. */
 static BatchText
 evaluate_text(BatchState *b, List *arguments)
 {
@@ -132,14 +133,7 @@ evaluate_text(BatchState *b, List *arguments)
     return (BatchText) {.text = value, .model = named ? TextDatumGetCString(model) : NULL, .waits = true};
 }
 
-/* How many tokens a text may have, of four bytes each as in English: only the length of batches depends on it. */
-static int64
-guess_tokens(const BatchText *text)
-{
-    return text->waits ? Min(toast_raw_datum_size(text->text) / 4, 512) : 0;
-}
-
-/* Add a row of the child to the batch and evaluate its texts; returns how many tokens they may have. */
+/* Append a row of the child and evaluate its texts. Returns a guess of their tokens, at four bytes each as in English. */
 static int64
 add_row(BatchState *b, TupleTableSlot *row)
 {
@@ -153,33 +147,34 @@ add_row(BatchState *b, TupleTableSlot *row)
     foreach(lc, b->argument_states)
     {
         *text = evaluate_text(b, lfirst(lc));
-        tokens += guess_tokens(text++);
+        tokens += text->waits ? Min(toast_raw_datum_size(text->text) / 4, 512) : 0;
+        text++;
     }
     MemoryContextSwitchTo(old);
     return tokens;
 }
 
+/* Read the next batch; it is empty when the child has no more rows. */
 static void
-read_rows(BatchState *b, int want)
+read_rows(BatchState *b)
 {
     int64       tokens = 0;
 
     MemoryContextReset(b->context);
-    b->values = MemoryContextAlloc(b->context, (Size) want * b->width * sizeof(Datum));
-    b->nulls = MemoryContextAlloc(b->context, (Size) want * b->width * sizeof(bool));
-    b->ctid = MemoryContextAlloc(b->context, want * sizeof(ItemPointerData));
-    b->text = MemoryContextAlloc(b->context, (Size) want * b->texts * sizeof(BatchText));
+    b->values = MemoryContextAlloc(b->context, (Size) b->want * b->width * sizeof(Datum));
+    b->nulls = MemoryContextAlloc(b->context, (Size) b->want * b->width * sizeof(bool));
+    b->ctid = MemoryContextAlloc(b->context, b->want * sizeof(ItemPointerData));
+    b->text = MemoryContextAlloc(b->context, (Size) b->want * b->texts * sizeof(BatchText));
     b->rows = b->next = 0;
-    do
+    while (!b->finished && b->rows < b->want && tokens < SST_QUEUE_TOKENS &&
+           (b->rows == 0 || MemoryContextMemAllocated(b->context, false) < (Size) work_mem * 1024))
     {
         TupleTableSlot *row = ExecProcNode(outerPlanState(b));
 
         b->finished = TupIsNull(row);
-        if (b->finished)
-            break;
-        tokens += add_row(b, row);
-    } while (b->rows < want && tokens < SST_QUEUE_TOKENS &&
-             MemoryContextMemAllocated(b->context, false) < (Size) work_mem * 1024);
+        if (!b->finished)
+            tokens += add_row(b, row);
+    }
 }
 
 /* ---- classifying ----------------------------------------------------------------------------- */
@@ -190,47 +185,41 @@ waits_for(const BatchText *text, const char *model)
     return text->waits && (text->model && model ? strcmp(text->model, model) == 0 : text->model == model);
 }
 
-/* The answers [rows][X] to those texts that wait for this model. */
-static SstAnswer *
+/* Answer the texts that wait for this model. */
+static void
 classify_texts(BatchState *b, const char *name)
 {
     Classifier *c = sst_classifier_for(name);
     const sst_model *model = sst_classifier_model(c);
     int         count = b->rows * b->texts;
     float      *logits = palloc((Size) count * model->shape.labels * sizeof(float));
-    SstAnswer  *answers = palloc(count * sizeof(SstAnswer));
     ClassifierUsage before = sst_classifier_usage;
 
-    for (int i = 0; i < count; i++)
-    {
-        float      *its_logits = logits + (Size) i * model->shape.labels;
-
-        if (!waits_for(&b->text[i], name))
-            continue;
-        answers[i] = (SstAnswer) {.model = model, .logits = its_logits};
-        answers[i].reading = sst_classifier_add_text(c, b->text[i].text, its_logits);
-    }
+    for (BatchText *text = b->text; text < b->text + count; text++, logits += model->shape.labels)
+        if (waits_for(text, name))
+        {
+            text->answer = (SstAnswer) {.model = model, .logits = logits};
+            text->answer.reading = sst_classifier_add_text(c, text->text, logits);
+        }
     sst_classifier_flush(c);
     sst_classifier_add_usage(b->usage, &sst_classifier_usage, &before);
-    return answers;
 }
 
-/* Fill the calls whose texts wait for this model. It may be closed when another is opened, so all at once. */
+/* Fill the calls whose texts wait for this model, all at once: to open another may close it. */
 static void
 answer_calls(BatchState *b, const char *name)
 {
-    SstAnswer  *answers = classify_texts(b, name);
-
+    classify_texts(b, name);
     for (int i = 0; i < b->rows; i++)
         for (int c = 0; c < b->calls; c++)
         {
-            int         text = i * b->texts + b->call[c].text;
+            BatchText  *text = &b->text[i * b->texts + b->call[c].text];
 
-            if (!waits_for(&b->text[text], name))
+            if (!waits_for(text, name))
                 continue;
-            answers[text].row = b->call[c].row;
-            answers[text].confidence = b->call[c].confidence;
-            b->values[(Size) i * b->width + c] = b->call[c].make(&answers[text]);
+            text->answer.row = b->call[c].row;
+            text->answer.confidence = b->call[c].confidence;
+            b->values[(Size) i * b->width + c] = b->call[c].make(&text->answer);
             b->nulls[(Size) i * b->width + c] = false;
         }
     for (int i = 0; i < b->rows * b->texts; i++)
@@ -251,7 +240,7 @@ classify_rows(BatchState *b)
 
 /* ---- the node's methods ---------------------------------------------------------------------- */
 
-/* The scan of a relation that gives a node's current row, where WHERE CURRENT OF would find it below such nodes; or NULL. */
+/* The scan that returned a node's current row, found below the same nodes as WHERE CURRENT OF finds it; or NULL. */
 static ScanState *
 scan_of_row(PlanState *node)
 {
@@ -285,7 +274,7 @@ begin_call(BatchState *b, FuncExpr *call, const char *symbol)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_FUNCTION),
                  errmsg("function \"%s\" of a plan is not in this version of distilsst", symbol)));
-    /* checks the privilege to EXECUTE, as where the call stood */
+    /* checks the privilege to EXECUTE */
     ExecInitExpr((Expr *) call, NULL);
     c->make = function->make;
     if (sst_batch_confidence(call))
@@ -334,14 +323,12 @@ forget_rows(BatchState *b)
 static void
 fetch_forward(BatchState *b)
 {
-    b->rows = b->next = 0;
     b->want = Min(b->want, sst_batch_size);
-    if (!b->finished)
-        read_rows(b, b->want);
+    read_rows(b);
     b->want *= 2;
 }
 
-/* Read the row before the current. The child is as many rows further as are left, and one more where it is behind its last. */
+/* Read the row before the current one. The child is ahead by the rows that are left, and by one if it is behind its last row. */
 static void
 fetch_backward(BatchState *b)
 {
@@ -350,7 +337,7 @@ fetch_backward(BatchState *b)
     while (steps-- > 0)
         ExecProcNode(outerPlanState(b));
     forget_rows(b);
-    read_rows(b, 1);
+    read_rows(b);
     b->finished = false;
 }
 
@@ -420,7 +407,7 @@ initialize_worker(CustomScanState *css, shm_toc *toc, void *memory)
     ((BatchState *) css)->usage = &((SharedUsage *) memory)->worker[ParallelWorkerNumber];
 }
 
-/* The leader's: the workers have ended, or are about to because no more rows are wanted. */
+/* In the leader. The workers have ended, or are about to because nobody wants more rows. */
 static void
 shutdown_batch(CustomScanState *css)
 {
@@ -437,7 +424,6 @@ shutdown_batch(CustomScanState *css)
     b->shared = NULL;
 }
 
-/* What is classified, and by which models. */
 static void
 explain_texts(BatchState *b, List *ancestors, ExplainState *es)
 {
@@ -452,11 +438,11 @@ explain_texts(BatchState *b, List *ancestors, ExplainState *es)
         List       *arguments = lfirst(lc);
 
         texts = lappend(texts, deparse_expression(linitial(arguments), context, prefix, false));
-        models = list_append_unique(models, list_length(arguments) == 2 ? lsecond(arguments) :
-                                    makeString((char *) sst_setting_model_shown()));
+        models = list_append_unique(models, makeString(list_length(arguments) == 1 ? (char *) sst_setting_model_shown() :
+                                                       deparse_expression(lsecond(arguments), context, prefix, false)));
     }
     foreach(lc, models)
-        lfirst(lc) = IsA(lfirst(lc), String) ? strVal(lfirst(lc)) : deparse_expression(lfirst(lc), context, prefix, false);
+        lfirst(lc) = strVal(lfirst(lc));
     ExplainPropertyList("Text", texts, es);
     ExplainPropertyList("Model", models, es);
 }

@@ -1,17 +1,17 @@
 /*
- * plan.c - where plans get the node SstBatch.
+ * plan.c - puts the node SstBatch into plans.
  *
- * The planner's finished plan is walked. A node whose target list or qual has calls gets SstBatch above it, which takes over
+ * We walk the planner's finished plan and put SstBatch above each node whose target list or qual has calls. SstBatch takes over
  *
- *   - the target list: the node gives the columns that it is made of;
- *   - the quals from the first one with a call on, never single ones, for their order carries cost and security level.
+ *   - the target list: the node below computes only the columns that this is made of;
+ *   - the quals from the first one with a call on: never a single qual, since their order carries cost and security level.
  *
- * Before, calls come to where their texts are: those that an aggregate makes for each of its input rows into a projection
- * below it, and from a projection those whose texts come through Sort or Gather into the node below these, as one column more.
+ * Before that, calls move down to where their texts are: those that an Agg makes for each input row go into a projection
+ * below it; those in a projection above Sort or Gather go below these, as further columns.
  *
- * A call is moved only if the plan as it was would surely have made it for each row: not from within CASE, AND or COALESCE,
- * unless the same text is classified for each row anyway. Nothing but columns and the calls' arguments is evaluated ahead:
- * the rest of a target list or qual is, as before, where its row is given out. What may be read ahead says safe.c.
+ * A call moves only if the original plan makes it for every row: not from within CASE, AND or COALESCE, unless the same text is
+ * classified for every row anyway. Only columns and the calls' arguments are evaluated ahead. All else in a target list or qual
+ * is still evaluated when its row is returned. safe.c decides what may be read ahead.
  */
 #include "postgres.h"
 
@@ -34,19 +34,19 @@ int         sst_batch_size;
 
 static planner_hook_type previous_planner;
 
-/* The plans of a statement, being rewritten. */
+/* The rewriting of a statement's plans. */
 typedef struct Rewrite
 {
     BatchStatement statement;
-    int         last_node_id;   /* the planner's own ids are not negative, ours are */
+    int         last_node_id;   /* ours are negative, the planner's are not */
     bool        in_worker;      /* below Gather */
 } Rewrite;
 
 /* What is known of a plan's rows. */
 enum
 {
-    ALL_ROWS = 1,               /* each will be asked for */
-    CURRENT_ROW = 2             /* WHERE CURRENT OF may look below for the scan that gave the row */
+    ALL_ROWS = 1,               /* somebody will ask for each */
+    CURRENT_ROW = 2             /* WHERE CURRENT OF may look below for the scan that returned the row */
 };
 
 /* ---- SstBatch above a node ------------------------------------------------------------------- */
@@ -57,7 +57,7 @@ is_batch(const Plan *plan)
     return IsA(plan, CustomScan) && ((const CustomScan *) plan)->methods == &sst_batch_methods;
 }
 
-/* Make *plan a node of ours above child, which gives rows like those of another. */
+/* Make *plan a node of ours above child, with target list, qual and costs like another's. */
 static void
 set_plan(Rewrite *r, Plan *plan, const Plan *like, Plan *child)
 {
@@ -86,21 +86,22 @@ set_batch(Rewrite *r, CustomScan *batch, const Plan *like, Plan *child)
 static void
 set_calls(CustomScan *batch, Widening *w)
 {
+    List       *calls = copyObject(w->calls);
     ListCell   *lc;
 
-    foreach(lc, w->calls)
+    foreach(lc, calls)
     {
-        FuncExpr   *call = copyObject(lfirst_node(FuncExpr, lc));
+        FuncExpr   *call = lfirst_node(FuncExpr, lc);
 
         batch->custom_private = lappend(batch->custom_private, makeString(pstrdup(sst_batch_function_of(call)->symbol)));
         call->args = (List *) sst_batch_widened((Node *) call->args, w);
-        batch->custom_scan_tlist = sst_batch_append_column(batch->custom_scan_tlist, call);
     }
+    batch->custom_scan_tlist = sst_batch_append_columns(NIL, calls);
 }
 
 /*
- * Take from a node's cost that of a target list, which the planner has charged for each row given, and of quals, which it
- * has charged for each row read: so many that their cost and the row's own make up the node's.
+ * Take the cost of a target list and of quals off a node. The planner has charged the target list for each row returned, and the
+ * quals for each row read. How many rows that were is not in the plan: we take as many as make up the node's cost.
  */
 static void
 lower_cost(Plan *plan, List *targetlist, List *qual)
@@ -125,7 +126,7 @@ lower_cost(Plan *plan, List *targetlist, List *qual)
     plan->total_cost = plan->startup_cost + run;
 }
 
-/* Is this a node that computes whatever target list it is given? */
+/* Does this node compute any target list that it is given? */
 static bool
 projects(const Plan *plan)
 {
@@ -139,10 +140,10 @@ projects(const Plan *plan)
         case T_WorkTableScan: case T_NestLoop: case T_MergeJoin: case T_HashJoin: case T_Group: case T_Gather: case T_GatherMerge:
             return !plan_is_async(plan);
         case T_WindowAgg:
-            /* from PostgreSQL 15 on these are evaluated over the target list as it is */
+            /* since PostgreSQL 15 these are evaluated over the target list */
             return plan->qual == NIL && windowagg_run_condition(plan) == NIL;
         case T_Agg:
-            /* a partial aggregate's value need not be one that can be stored */
+            /* a row may be unable to hold a partial aggregate's value */
             return !DO_AGGSPLIT_SKIPFINAL(((const Agg *) plan)->aggsplit);
         case T_Result:
             return plan->lefttree != NULL;
@@ -151,14 +152,14 @@ projects(const Plan *plan)
     }
 }
 
-/* Does a node nothing but project the row of its child? SstBatch does so in its place. */
+/* Does a node only project its child's rows? Then SstBatch replaces it. */
 static bool
 only_projects(const Plan *plan)
 {
     return IsA(plan, Result) && plan->lefttree && ((const Result *) plan)->resconstantqual == NULL && plan->initPlan == NIL;
 }
 
-/* SstBatch above plan, which keeps its first so many quals; or NULL if that cannot be. */
+/* SstBatch above plan, which keeps its first quals (a number); or NULL if that cannot be. */
 static Plan *
 split(Rewrite *r, Plan *plan, int quals, List *calls)
 {
@@ -166,23 +167,19 @@ split(Rewrite *r, Plan *plan, int quals, List *calls)
     Plan        like = *plan;
     Widening    w = {.calls = calls, .fixed = only_projects(plan)};
     List       *qual = list_copy_tail(plan->qual, quals);
-    List       *columns = NIL;
-    ListCell   *lc;
+    List       *columns;
 
     sst_batch_find_same_texts((Node *) qual, &w.calls);
     sst_batch_find_same_texts((Node *) plan->targetlist, &w.calls);
     like.qual = (List *) sst_batch_widened((Node *) qual, &w);
     like.targetlist = (List *) sst_batch_widened((Node *) plan->targetlist, &w);
     set_calls(batch, &w);
-    foreach(lc, w.columns)
-        columns = sst_batch_append_column(columns, lfirst(lc));
-    if (w.fixed)
-        columns = plan->lefttree->targetlist;
+    columns = w.fixed ? plan->lefttree->targetlist : sst_batch_append_columns(NIL, w.columns);
     if (list_length(w.calls) + list_length(columns) > MaxTupleAttributeNumber ||
         !sst_batch_may_evaluate(&r->statement, w.columns))
         return NULL;
-    foreach(lc, sst_batch_columns_of(columns))
-        batch->custom_scan_tlist = sst_batch_append_column(batch->custom_scan_tlist, lfirst_node(TargetEntry, lc)->expr);
+    batch->custom_scan_tlist = sst_batch_append_columns(batch->custom_scan_tlist,
+                                                        get_tlist_exprs(sst_batch_columns_of(columns), true));
     if (w.fixed)
         return set_batch(r, batch, &like, plan->lefttree);
     plan->qual = list_truncate(plan->qual, quals);
@@ -191,7 +188,7 @@ split(Rewrite *r, Plan *plan, int quals, List *calls)
     return set_batch(r, batch, &like, plan);
 }
 
-/* Does WHERE CURRENT OF look for one of many scans here? SstBatch cannot stand for them. */
+/* Would WHERE CURRENT OF have to choose between many scans here? SstBatch can show one only. */
 static bool
 has_many_scans(const Plan *plan)
 {
@@ -208,7 +205,7 @@ has_many_scans(const Plan *plan)
     }
 }
 
-/* plan, with nodes above for the calls in its qual and its target list, each for those that are made at its turn. */
+/* plan, with nodes SstBatch above: for the calls in its quals one each as their turn comes, and one for its target list. */
 static Plan *
 batch_above(Rewrite *r, Plan *plan, int rows)
 {
@@ -248,7 +245,7 @@ make_projection(Rewrite *r, Plan *child)
     return plan;
 }
 
-/* Has a node one row for each of its child, made of that? */
+/* Does a node return one row for each row of its child, made of that row? */
 static bool
 passes_rows_on(const Plan *plan)
 {
@@ -267,7 +264,7 @@ is_gather(const Plan *plan)
     return IsA(plan, Gather) || IsA(plan, GatherMerge);
 }
 
-/* Can a plan give this call over its columns as one more? If not all rows are asked for, it must classify the text anyway. */
+/* Can a plan return this call over its columns as one more? Unless it is asked for all rows, it must classify the text anyway. */
 static bool
 can_take(const Rewrite *r, Plan *plan, Node *call, bool all_rows, bool in_worker)
 {
@@ -285,12 +282,11 @@ can_take(const Rewrite *r, Plan *plan, Node *call, bool all_rows, bool in_worker
     return projects(plan) ? sst_batch_may_read_input(&r->statement, plan, true) : sst_batch_may_read(&r->statement, plan, true);
 }
 
-/* plan, which gives these calls over its columns as columns more. */
+/* plan, with these calls over its columns as further columns. */
 static Plan *
 take(Rewrite *r, Plan *plan, List *calls)
 {
     QualCost    cost;
-    ListCell   *lc;
 
     if (!passes_rows_on(plan) && !projects(plan))
         plan = make_projection(r, plan);
@@ -306,14 +302,13 @@ take(Rewrite *r, Plan *plan, List *calls)
         plan->lefttree = take(r, plan->lefttree, calls);
         calls = (List *) sst_batch_with_given((Node *) calls, &g);
     }
-    foreach(lc, calls)
-        plan->targetlist = sst_batch_append_column(plan->targetlist, lfirst(lc));
+    plan->targetlist = sst_batch_append_columns(plan->targetlist, calls);
     return plan;
 }
 
 /*
- * Calls in the target list of a node that has a row for each of its child become columns of the child: where they can be
- * made in parallel workers, and where their texts are classified anyway.
+ * Calls in the target list of a node that returns one row per row of its child become columns of the child, if parallel workers
+ * can make them there, or if their texts are classified there anyway.
  */
 static void
 give_calls_away(Rewrite *r, Plan *plan, int rows)
@@ -337,19 +332,17 @@ give_calls_away(Rewrite *r, Plan *plan, int rows)
     plan->targetlist = (List *) sst_batch_with_given((Node *) plan->targetlist, &g);
 }
 
-/* Have what an aggregate's arguments call projected below it. */
+/* The calls in an Agg's arguments become columns of a projection below it. */
 static void
 project_arguments(Rewrite *r, Plan *agg)
 {
     Given       g = {sst_batch_find_argument_calls(agg), list_length(agg->lefttree->targetlist)};
-    ListCell   *lc;
 
     if (g.calls == NIL || !sst_batch_may_read(&r->statement, agg->lefttree, true) ||
         g.columns + list_length(g.calls) > MaxTupleAttributeNumber / 2)
         return;
     agg->lefttree = make_projection(r, agg->lefttree);
-    foreach(lc, g.calls)
-        agg->lefttree->targetlist = sst_batch_append_column(agg->lefttree->targetlist, lfirst(lc));
+    agg->lefttree->targetlist = sst_batch_append_columns(agg->lefttree->targetlist, g.calls);
     agg->targetlist = (List *) sst_batch_with_given_arguments((Node *) agg->targetlist, &g);
     agg->qual = (List *) sst_batch_with_given_arguments((Node *) agg->qual, &g);
 }
@@ -357,8 +350,8 @@ project_arguments(Rewrite *r, Plan *agg)
 /* ---- the plan -------------------------------------------------------------------------------- */
 
 /*
- * Limit above SstBatch: the other way round, so that no row is classified that is not asked for and a Sort below is told
- * how many rows it must give. Not if a volatile function would then be evaluated less often.
+ * Swap a Limit and the SstBatch below it: then no row is classified that is not asked for, and a Sort below knows how many rows
+ * it must return. Not if a volatile function would be evaluated less often then.
  */
 static Plan *
 lower_limit(Rewrite *r, Limit *limit)
@@ -388,7 +381,7 @@ rewrite_list(Rewrite *r, List *plans, int rows)
         lfirst(lc) = rewrite(r, lfirst(lc), rows);
 }
 
-/* What is known of the rows of a node's child, if that is known of its own. */
+/* What is known of the rows of a node's child, given what is known of the node's own. */
 static int
 rows_below(const Plan *plan, int rows)
 {
@@ -416,7 +409,7 @@ rewrite_inputs(Rewrite *r, Plan *plan, int rows)
     r->in_worker |= is_gather(plan);
     plan->lefttree = rewrite(r, plan->lefttree, rows);
     r->in_worker = in_worker;
-    /* the inner side of a merge join may have to go back to a mark, which Sort and Material can always do */
+    /* a merge join's inner side may have to go back to a mark; Sort and Material always can */
     if (plan->righttree && (!IsA(plan, MergeJoin) || IsA(plan->righttree, Sort) || IsA(plan->righttree, Material)))
         plan->righttree = rewrite(r, plan->righttree, 0);
     if (IsA(plan, Append))
@@ -434,7 +427,7 @@ rewrite_inputs(Rewrite *r, Plan *plan, int rows)
 static Plan *
 rewrite(Rewrite *r, Plan *plan, int rows)
 {
-    /* what others have planned is theirs */
+    /* other extensions look after their own nodes */
     if (plan == NULL || IsA(plan, CustomScan) || IsA(plan, ForeignScan))
         return plan;
     check_stack_depth();
@@ -443,7 +436,7 @@ rewrite(Rewrite *r, Plan *plan, int rows)
     else if (is_gather(plan) || ((IsA(plan, Result) || IsA(plan, WindowAgg)) && projects(plan)))
         give_calls_away(r, plan, rows);
     rewrite_inputs(r, plan, rows_below(plan, rows));
-    /* a projection of ours that has given all its calls away */
+    /* a projection of ours whose calls have all moved down */
     if (IsA(plan, Result) && plan->plan_node_id < 0 && !sst_batch_contains_call((Node *) plan->targetlist, NULL))
         return plan->lefttree;
     return IsA(plan, Limit) ? lower_limit(r, (Limit *) plan) : batch_above(r, plan, rows);

@@ -1,11 +1,12 @@
 /*
  * safe.c - may rows be read ahead?
  *
- * SstBatch reads rows that nobody has asked for yet, and some that nobody will: of a LIMIT, a cursor, an EXISTS. That must
- * not show. So what is evaluated for a row read ahead is listed here, by kind of statement, plan node and expression: kinds
- * that take no lock, wait for nobody and end, and functions that are immutable or stable. All else is left alone.
+ * SstBatch reads rows that nobody has asked for yet, and under a LIMIT, a cursor or an EXISTS some that nobody ever will. That
+ * must not show. So this file lists what may be evaluated for a row read ahead, by kind of statement, plan node and
+ * expression: kinds that take no lock, wait for nobody and come to an end, and functions that are immutable or stable. All
+ * else is left alone.
  *
- * What has run to its end before the first row is given out may do anything: that is the same with SstBatch and without.
+ * What ends before SstBatch returns its first row may do anything: it runs the same with SstBatch and without.
  */
 #include "postgres.h"
 
@@ -22,10 +23,10 @@
 
 /* ---- expressions ----------------------------------------------------------------------------- */
 
-/* Where an expression is to be evaluated. */
+/* Where an expression would be evaluated. */
 typedef struct Place
 {
-    bool        subplans;       /* SubPlans may run there, and executor parameters have their values */
+    bool        subplans;       /* SubPlans may run, and executor parameters have their values */
     bool        in_worker;
 } Place;
 
@@ -36,7 +37,7 @@ is_forbidden_function(Oid oid, void *place)
         (((Place *) place)->in_worker && func_parallel(oid) != PROPARALLEL_SAFE);
 }
 
-/* What checks a domain is not among them: its constraints may be volatile. */
+/* CoerceToDomain is not among them: a domain's constraints may be volatile. */
 static bool
 is_known_kind(Node *node, const Place *place)
 {
@@ -53,7 +54,7 @@ is_known_kind(Node *node, const Place *place)
             return place->subplans;
         case T_Param:
             return ((Param *) node)->paramkind == PARAM_EXTERN || (((Param *) node)->paramkind == PARAM_EXEC && place->subplans);
-            /* who makes an aggregate may make it of volatile functions */
+            /* others may make aggregates of volatile functions */
         case T_Aggref:
             return ((Aggref *) node)->aggfnoid < FirstNormalObjectId;
         case T_WindowFunc:
@@ -91,7 +92,7 @@ sst_batch_may_classify(const void *arguments, bool in_worker)
 
 /* ---- plan nodes ------------------------------------------------------------------------------ */
 
-/* A sequence is scanned like a table, but its row changes whatever the snapshot. */
+/* A sequence can be scanned too, but no snapshot keeps its row from changing. */
 static bool
 scans_table(const BatchStatement *s, const Plan *plan)
 {
@@ -102,7 +103,7 @@ scans_table(const BatchStatement *s, const Plan *plan)
 
 #define MAY(kind, field) sst_batch_may_evaluate(s, ((const kind *) plan)->field)
 
-/* A scan, given the expressions that are neither its target list nor its qual. */
+/* A scan, judged by its expressions other than target list and qual. */
 static bool
 may_scan(const BatchStatement *s, const Plan *plan)
 {
@@ -140,7 +141,7 @@ may_scan(const BatchStatement *s, const Plan *plan)
     }
 }
 
-/* Any node, likewise. */
+/* Any node, judged likewise. */
 static bool
 may_run(const BatchStatement *s, const Plan *plan)
 {
@@ -178,7 +179,7 @@ may_read_all(const BatchStatement *s, List *plans)
     ListCell   *lc;
 
     foreach(lc, plans)
-        if (!sst_batch_may_read(s, lfirst(lc), false))
+        if (lfirst(lc) && !sst_batch_may_read(s, lfirst(lc), false))
             return false;
     return true;
 }
@@ -198,7 +199,6 @@ sst_batch_reads_all_first(const Plan *plan)
     }
 }
 
-/* What a node reads. */
 static bool
 may_read_inputs(const BatchStatement *s, const Plan *plan, bool once)
 {
@@ -243,21 +243,14 @@ sst_batch_may_read(const BatchStatement *s, const Plan *plan, bool once)
 /* ---- statements ------------------------------------------------------------------------------ */
 
 /*
- * A subplan runs when an expression or a CteScan asks for it, which reading ahead makes sooner and more often. Which one a
- * parameter stands for is not looked up: all or none.
+ * A subplan runs when an expression or a CteScan asks for it, so reading ahead runs it sooner and more often. We do not look up
+ * which one a parameter stands for: all may run ahead, or none.
  */
 bool
 sst_batch_statement(BatchStatement *s, PlannedStmt *stmt)
 {
-    ListCell   *lc;
-
-    *s = (BatchStatement) {.stmt = stmt, .subplans_ahead = true};
-    foreach(lc, stmt->subplans)
-        if (lfirst(lc) && !sst_batch_may_read(s, lfirst(lc), false))
-        {
-            s->subplans_ahead = false;
-            break;
-        }
+    *s = (BatchStatement) {.stmt = stmt, .subplans_ahead = true};   /* subplans may contain others */
+    s->subplans_ahead = may_read_all(s, stmt->subplans);
     switch (stmt->commandType)
     {
         case CMD_SELECT:
