@@ -24,7 +24,7 @@ static const sst_tick tick = {count_tick, &ticks};
 
 /* ---- headers --------------------------------------------------------------------------------- */
 
-/* What sst_model_open says of a file of which there is only the header: ASan sees who reads on. */
+/* What sst_model_open says about a file of which only the header is there: ASan sees any read beyond it. */
 static sst_status
 open_header(const sst_packed_header *header, uint64_t size)
 {
@@ -43,7 +43,7 @@ open_header(const sst_packed_header *header, uint64_t size)
     return status;
 }
 
-/* Is a header with one field changed refused, though the file is as large as it says? */
+/* Is a header with one changed field refused, though the file has the size that it says? */
 static bool
 is_refused(const sst_packed_header *good, size_t field, uint32_t value)
 {
@@ -287,7 +287,7 @@ test_full_table(void)
 
 /* ---- ticks ----------------------------------------------------------------------------------- */
 
-/* Words of 100 letters of which each is a piece, and every longer one is looked up before: 5050 look-ups a word. */
+/* Words of 100 letters, each of which is a piece. Every longer piece is looked up first: 5050 look-ups per word. */
 static void
 test_text(void)
 {
@@ -326,7 +326,7 @@ test_opening(const sst_model *good)
        "opening ticks every MB that is hashed, every 65536 slots and every 32 pieces");
 }
 
-/* A table that lies under right checksums. */
+/* A table that lies, with the right checksums. */
 static void
 test_lie(const sst_model *good)
 {

@@ -16,7 +16,7 @@ with_base=${1-}
 tests=0 failures=0
 
 # Checksums of the logits of test/golden/forward_*.jsonl, by version of the
-# arithmetic.  Where one changes the version must be raised, which gives models
+# arithmetic.  If one changes, raise the version, which gives models
 # other names: indexes and columns are made of what a name stood for.
 arithmetic=$(sed -n 's/^#define SST_ARITHMETIC //p' src/core/packed.h)
 declare -A checksum=(
@@ -108,7 +108,7 @@ golden()
 tested_up_to() { [ "$(sed -n 's/^ok .* - \(.*\), 60 rows in one batch.*/\1/p' "$tmp/out" | tail -n 1)" = "$1" ]; }
 
 # run_on LEVEL FOLDER [EMULATOR...]: the programs in FOLDER, which must find
-# LEVEL to be the best kernels; '' where that depends on this machine.
+# LEVEL to be the best kernels; '' if that depends on this machine.
 run_on()
 {
 	local level=$1 folder=$2 emulator=("${@:3}")
@@ -126,8 +126,8 @@ run_on()
 	fi
 }
 
-# tokenizer_on FOLDER EMULATOR...: where char is unsigned (ARM) or size_t has
-# 32 bits (i386).
+# tokenizer_on FOLDER EMULATOR...: for machines whose char is unsigned (ARM) or
+# whose size_t has 32 bits (i386).
 tokenizer_on()
 {
 	ok "the tokenizer ends well" "${@:2}" "$1/tokenizer" model/builtin/vocab.txt

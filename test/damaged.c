@@ -1,5 +1,5 @@
 /*
- * damaged.c - packed files with flipped bytes, cut ends and fields that lie: each is refused, or works as it was. Prints TAP.
+ * damaged.c - packed files with flipped bytes, cut ends and fields that lie: each is refused, or works safely. Prints TAP.
  *
  *   damaged MODEL.dsst
  *
@@ -105,7 +105,7 @@ test_cuts(const unsigned char *file, size_t size, size_t tables_end, void *works
     ok(accepted == 0, "a file cut anywhere in header or tables, or at one of 1000 lengths behind, is refused");
 }
 
-/* Tables that lie but carry the right checksums: refused, or used without leaving the file. */
+/* Tables that lie and have the right checksums are refused, or used without leaving the file. */
 static void
 test_lies(const unsigned char *file, size_t size, size_t tables_end, void *workspace)
 {
@@ -210,7 +210,6 @@ open_with(unsigned char *file, size_t size, size_t at, char byte)
     return status;
 }
 
-/* A head or a way to read texts that is not known. */
 static void
 test_choices(unsigned char *file, size_t size)
 {

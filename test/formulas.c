@@ -108,7 +108,7 @@ test_layer_norm_epsilon(void)
     ok(fabsf(x[0] - 0.70710678f) < 1e-6f, "layer norm adds 1e-12 to the variance");
 }
 
-/* The largest error in ulp over every float of a grid: each exponent, and some values of it. */
+/* Every 1021st float from 0 up: some of each exponent. */
 static void
 test_tanh(void)
 {
@@ -135,7 +135,7 @@ test_tanh(void)
 
 /* ---- word embeddings ------------------------------------------------------------------------- */
 
-/* What a number in half precision is, by its definition. */
+/* The value of a half-precision number, by its definition. */
 static double
 half_value(unsigned half)
 {
@@ -145,7 +145,7 @@ half_value(unsigned half)
     return (half & 0x8000 ? -1 : 1) * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
 }
 
-/* Every finite number of a kind that has two bytes, in a row of 65536. */
+/* A row of all 65536 numbers of a kind that has two bytes. */
 static bool
 reads_halves(sst_words words)
 {

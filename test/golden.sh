@@ -2,7 +2,7 @@
 # test/golden.sh [SHARED]
 #
 # The tokenizer and the forward pass against golden rows: those of test/golden,
-# and where the folder SHARED/golden is there all of its rows, with the official
+# and, if there is a folder SHARED/golden, all of its rows with the official
 # vocabulary.  Prints TAP.  BUILD_DIR is the folder of a VPATH build.
 
 set -eu

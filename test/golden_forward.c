@@ -3,9 +3,9 @@
  *
  *   golden_forward MODEL.dsst GOLDEN.jsonl [BOUND]
  *
- * For each row {"text"?, "ids", "logits"?}: the tokenizer gives the ids, the logits are within BOUND of float64's, and they are
- * the same bits with every table, alone and in a batch of all rows; so are those of the packed self-test vectors. Plain C is
- * slow: with a large model it takes the shortest rows only. Prints TAP, and a checksum over the logits of all rows.
+ * For each row {"text"?, "ids", "logits"?}: the tokenizer returns the ids; the logits are within BOUND of float64's, and have the
+ * same bits with every table, alone and in a batch of all rows. So do those of the packed self-test vectors. Plain C is slow:
+ * with a large model it takes only the shortest rows. Prints TAP, and a checksum over the logits of all rows.
  */
 #include <inttypes.h>
 #include <math.h>

@@ -121,7 +121,7 @@ is_surrogate(uint32_t c)
     return c >= 0xD800 && c <= 0xDFFF;
 }
 
-/* The data were split in two by this formula, and a range speaks for one of the parts only. */
+/* This formula split the data in two, and a range speaks for one of the parts only. */
 static bool
 is_spoken_for(uint32_t c)
 {
@@ -189,7 +189,7 @@ read_sweep_row(uint32_t first, uint32_t last, const char *ids_between, const cha
     free(alone.ids);
 }
 
-/* A vocabulary of all characters, so that the ids show what became of each: c has 5 + 2c, and ##c one more. */
+/* A vocabulary of all characters, whose ids show what became of each: c is 5 + 2c, and ##c one more. */
 static sst_vocab_table
 make_characters(void)
 {
@@ -218,7 +218,7 @@ make_characters(void)
     return table;
 }
 
-/* words: code points in hex, = for c itself, joined by _, the words by spaces. */
+/* words: separated by spaces; a word's code points are in hex, or = for c itself, and joined by _. */
 static tokens
 spell_words(const char *words, uint32_t c)
 {

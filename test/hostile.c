@@ -19,7 +19,7 @@
 #define TOKENS 23
 #define ROUNDS 100
 
-/* Floats of the copy that are replaced; the sums of int8 columns, and the checksums of word embeddings, stay true. */
+/* Floats of the copy that we may replace. The sums of int8 columns and the checksums of word embeddings stay true. */
 typedef struct span
 {
     float      *at;
@@ -84,7 +84,7 @@ list_spans(const sst_model *m)
     add_linear(&m->classifier);
 }
 
-/* One to many floats of one or two parts become value. */
+/* Sets one or many floats of one or two parts to value or -value. */
 static void
 spoil(const sst_model *model, float value)
 {
@@ -101,7 +101,7 @@ spoil(const sst_model *model, float value)
         ((uint64_t *) model->word_hashes)[id] = sst_word_hash(model, id);
 }
 
-/* Do all kernels say the same? *status is what. */
+/* Do all kernels give the same? *status is their status. */
 static bool
 agree(const sst_model *model, void *workspace, sst_status *status)
 {

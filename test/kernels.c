@@ -61,7 +61,7 @@ exact_s8(const uint8_t *x, const sst_row_scale *row, const sst_s8_panel *panel, 
     return fmaf((float) sum, row->scale * panel->scale[column], panel->bias[column]);
 }
 
-/* Panels of random weights, all of them +-127 where extreme. */
+/* Panels of random weights; if extreme, all are 127 or -127. */
 static sst_s8_panel *
 random_panels(size_t in, size_t out, bool extreme)
 {
@@ -87,7 +87,7 @@ random_panels(size_t in, size_t out, bool extreme)
     return (sst_s8_panel *) panels;
 }
 
-/* A quantized activation as a table's gemm_s8 takes it. */
+/* A quantized activation in the type that a table's gemm_s8 takes. */
 static void
 put_value(const sst_kernels *kernels, void *values, size_t i, uint8_t value)
 {
@@ -103,7 +103,7 @@ get_value(const sst_kernels *kernels, const void *values, size_t i)
     return kernels->s8_value_bytes == 1 ? ((const uint8_t *) values)[i] : ((const uint16_t *) values)[i];
 }
 
-/* Rows in the tiles of sst_gemm_s8: [quads][height][4], heights as equal as can be, the higher ones first. */
+/* Rows in the tiles of sst_gemm_s8: [quads][height][4]. Heights differ by one at most, the higher ones first. */
 static void
 to_tiles(const sst_kernels *kernels, const uint8_t *x, size_t rows, size_t ldx, void *tiles)
 {
@@ -169,7 +169,7 @@ test_gemm_s8(const sst_kernels *kernels)
     ok(right, name);
 }
 
-/* Quantized rows: within half a step of x, 0 exactly a step; the same bytes as C, extremes too. */
+/* Quantized rows are within a step of x, and the same bytes as C's, even of extremes. */
 static void
 test_quantize(const sst_kernels *kernels)
 {
@@ -202,7 +202,7 @@ test_quantize(const sst_kernels *kernels)
     ok(close && equal, name);
 }
 
-/* x [n] filled up to a multiple of 16 as softmax wants it. */
+/* x [n], padded to a multiple of 16 for softmax. */
 static void
 fill_up(float *x, size_t n, bool extremes)
 {
@@ -248,7 +248,7 @@ test_rows(const sst_kernels *kernels)
     ok(equal, name);
 }
 
-/* A NaN stays one whatever bits it has besides: in softmax all of the row, elsewhere its lane, and no scale is finite. */
+/* Any NaN stays one, whatever its other bits: softmax makes its row NaN, the others its lane, and its row's scale is NaN. */
 static void
 test_nan(const sst_kernels *kernels)
 {

@@ -1,6 +1,5 @@
 /*
- * tokenizer.c - the tokenizer where no golden rows are needed: bytes that are not UTF-8, random bytes, stopping early, odd
- * vocabularies.
+ * tokenizer.c - the tokenizer, without golden rows: bytes that are not UTF-8, random bytes, stopping early, odd vocabularies.
  *
  *   tokenizer VOCAB.txt
  *
@@ -85,7 +84,7 @@ count_tick(void *arg)
     ++*(int *) arg;
 }
 
-/* A text of megabytes is left before the second tick once the answer is known; counting ticks all the way. */
+/* Of a text of megabytes we read no further than the answer needs, at most one tick; counting reads it all. */
 static void
 check_stop(const char *base, size_t max)
 {
@@ -119,7 +118,7 @@ check_vocabulary(const char *lines, size_t len, const char *want)
     finish_row(want ? problem && strcmp(problem, want) == 0 : !problem);
 }
 
-/* Equal lines: the last counts; \r\n is a line's end too, and the last line may have none. */
+/* Of equal lines the last counts; \r\n ends a line, too, and the last line need not end. */
 static void
 check_vocabularies(void)
 {

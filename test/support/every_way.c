@@ -11,7 +11,7 @@
 #include "tap.h"
 
 #define SHOWN 5                 /* failures shown in full, per group */
-#define PREFIXES_BELOW 300      /* bytes of a text of which every beginning is tried */
+#define PREFIXES_BELOW 300      /* bytes: of a shorter text, every beginning is tried */
 #define PADDING "      "        /* ends whatever a text may leave open */
 
 const sst_vocab *vocab;
@@ -30,7 +30,7 @@ allocate(size_t size)
     return memory;
 }
 
-/* Tokenise a copy of exactly the text's size, so that a sanitizer sees a read beyond it. */
+/* Tokenizes a copy of exactly the text's size, so that a sanitizer sees any read beyond it. */
 tokens
 tokenize(const char *text, size_t len, bool partial, size_t max)
 {
@@ -124,7 +124,7 @@ check_tokens(const char *what, const char *text, size_t len, bool partial, size_
     return ok;
 }
 
-/* What is known from a beginning of the text must be the answer for the whole. */
+/* An answer that a beginning of the text decides must be the answer for the whole. */
 static bool
 check_prefixes(const char *text, size_t len, size_t max, tokens want)
 {
@@ -140,7 +140,7 @@ check_prefixes(const char *text, size_t len, size_t max, tokens want)
     return ok;
 }
 
-/* The same where the beginning goes on after the text: then it must be known just if it is truncated. */
+/* The same if the beginning at hand extends beyond the text: it decides if and only if the answer is truncated. */
 static bool
 check_continued(const char *text, size_t len, size_t max, tokens want)
 {
@@ -186,7 +186,7 @@ check_count(const char *text, size_t len, uint64_t want)
     return got == want;
 }
 
-/* Taken in slices of this many bytes more each. */
+/* The text in slices of size further bytes each. */
 static bool
 check_slices(const char *text, size_t len, size_t size, tokens all)
 {
@@ -210,7 +210,7 @@ check_slices(const char *text, size_t len, size_t size, tokens all)
     return ok;
 }
 
-/* Is this all that text[from..to) gives? */
+/* Are these n ids all that text[from..to) gives, besides [CLS] and [SEP]? */
 static bool
 check_part(const char *what, const char *text, size_t from, size_t to, const int32_t *ids, size_t n)
 {
@@ -225,7 +225,7 @@ check_part(const char *what, const char *text, size_t from, size_t to, const int
     return ok;
 }
 
-/* The bytes of each word give its pieces, and what is between words gives none. */
+/* The bytes of each word give its pieces, and those between words give none. */
 static bool
 check_spans(const char *text, size_t len, tokens all)
 {

@@ -14,7 +14,7 @@
 
 #define POSITIONS 512
 
-/* Ids of a text; none where its beginning does not decide. */
+/* Ids of a text; none if its beginning does not decide. */
 typedef struct tokens
 {
     int32_t    *ids;

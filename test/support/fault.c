@@ -1,7 +1,7 @@
 /*
- * fault.c - to be preloaded: something happens to a program at the FAULT_AT-th step by which it changes files.
+ * fault.c - a library to preload: something happens to a program at the FAULT_AT-th step of changing files.
  *
- * A step is the moment before or after one of the calls below, or the middle of a write, of which half is done then.
+ * A step is the moment before or after one of the calls below, or the middle of a write, when half of it is done.
  *   FAULT_SIGNAL=N   the program gets that signal
  *   FAULT_ERRNO=N    the call fails with that error; steps that are not before a call do not count
  */
@@ -23,7 +23,7 @@ number(const char *name)
     return value ? atoi(value) : 0;
 }
 
-/* Returns true where the call must fail. */
+/* Returns true if the call must fail. */
 static bool
 step(bool before)
 {
