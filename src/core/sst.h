@@ -44,8 +44,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "distilsst is for litt
 #define SST_MAX_LABELS 1024
 
 #define SST_MAX_SELFTESTS 64
-#define SST_NAME_SIZE 64        /* bytes of a model's name, and */
-#define SST_FINGERPRINT_SIZE 68 /* of its fingerprint, the NUL included */
+#define SST_NAME_SIZE 64        /* bytes of a model's name, with the NUL */
+#define SST_FINGERPRINT_SIZE 68 /* bytes of its fingerprint, likewise */
 #define SST_MAX_STRINGS (1 << 20)   /* bytes of all labels, and of all self-test texts */
 
 /* A word of more code points is one [UNK], as in BERT. */
