@@ -264,6 +264,7 @@ sst2_estimate(PG_FUNCTION_ARGS)
     q.text = psprintf("t.%s::pg_catalog.text", column.name);
     q.model = PG_ARGISNULL(2) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(2));
     SPI_connect();
+    sst_table_check_not_distributed(relation);
     estimate(&q, relation, values, nulls);
     SPI_finish();
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row), values, nulls)));

@@ -8,7 +8,9 @@
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "parser/parse_coerce.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
@@ -66,6 +68,26 @@ sst_table_check_text(Oid relation, const SstColumn *column)
                 (errcode(ERRCODE_DATATYPE_MISMATCH),
                  errmsg("column \"%s\" of relation \"%s\" is of type %s, not text",
                         column->said, get_rel_name(relation), format_type_be(column->type))));
+}
+
+void
+sst_table_check_not_distributed(Oid relation)
+{
+    Oid         type = OIDOID;
+    Datum       value = ObjectIdGetDatum(relation);
+
+    if (!OidIsValid(get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE)))
+        return;                 /* there is no Citus */
+    if (SPI_execute_with_args("SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid OPERATOR(pg_catalog.=) $1",
+                              1, &type, &value, NULL, false, 1) != SPI_OK_SELECT)
+        elog(ERROR, "could not read pg_dist_partition");
+    if (SPI_processed > 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                 errmsg("relation \"%s\" is distributed by Citus", get_rel_name(relation)),
+                 errdetail("Its rows are in shards, each a table of its own on one of the servers."),
+                 errhint("Call this on each of them: SELECT * FROM run_command_on_placements(%s, ...).",
+                         quote_literal_cstr(sst_table_name(relation)))));
 }
 
 char *

@@ -24,6 +24,12 @@ extern SstColumn sst_table_column(Oid relation, const char *name, bool materiali
 /* Raises an ERROR unless a column's values are texts. */
 extern void sst_table_check_text(Oid relation, const SstColumn *column);
 
+/*
+ * Raises an ERROR where Citus keeps the table's rows in other tables, most of them on other servers. Citus locks no rows of
+ * several shards and joins them with nothing that a session holds, and the table itself has no blocks. SPI must be connected.
+ */
+extern void sst_table_check_not_distributed(Oid relation);
+
 /* A table's name for a statement: quoted, with its schema. */
 extern char *sst_table_name(Oid relation);
 

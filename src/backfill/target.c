@@ -204,6 +204,7 @@ sst_target(const TargetNames *names, const char *fingerprint)
     Target     *t = palloc0(sizeof(Target));
 
     LockRelationOid(names->relation, AccessShareLock);
+    sst_table_check_not_distributed(names->relation);
     t->fingerprint = fingerprint;
     find_columns(t, names);
     find_key(t, names->relation);
