@@ -19,6 +19,9 @@ ok(-e "$ROOT/$script" || glob("$ROOT/sql/distilsst--*--$version.sql"), 'there is
 like(read_file("$ROOT/CHANGELOG.md"), qr/\A## \Q$version\E \(/, 'CHANGELOG.md begins with it');
 like(read_file("$ROOT/debian/changelog"), qr/\Adistilsst \(\Q$release\E-\d+\) /, 'so does debian/changelog');
 
+my $spec = read_file("$ROOT/rpm/distilsst.spec");
+like($spec, qr/^Version:\s+\Q$release\E$/m, 'so does rpm/distilsst.spec');
+
 my $meta = JSON::PP->new->decode(read_file("$ROOT/META.json"));
 is($meta->{version}, $release, 'META.json: the distribution');
 is($meta->{provides}{distilsst}{version}, $release, 'META.json: the extension');
@@ -35,5 +38,7 @@ for my $file ('debian/control.in', 'debian/control')
 	is(join(' ', sort keys %named), $BUILTIN, "$file names the built-in model")
 	  or diag "run debian/rules name-model MODEL=$BUILTIN";
 }
+
+is(($spec =~ /^%global model (\S+)$/m)[0], $BUILTIN, 'rpm/distilsst.spec names it, too');
 
 done_testing();
