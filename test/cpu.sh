@@ -22,8 +22,8 @@ arithmetic=$(sed -n 's/^#define SST_ARITHMETIC //p' src/core/packed.h)
 declare -A checksum=(
 	[1-tiny-fp32]=b1c6d158b41f0a23 [1-tiny-int8]=266ce10f08be21e9
 	[1-base-fp32]=29d1a08276a6fb6a [1-base-int8]=d5a746ccf1f0ee23
-	[2-tiny-fp32]=b1c6d158b41f0a23 [2-tiny-int8]=76ec338ea24dd25b
-	[2-base-fp32]=29d1a08276a6fb6a [2-base-int8]=debee73b250acdad
+	[2-tiny-fp32]=b1c6d158b41f0a23 [2-tiny-int8]=06fc1f41a728374d
+	[2-base-fp32]=29d1a08276a6fb6a [2-base-int8]=8d0c0f17ecdf4420
 )
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/sst-cpu.XXXXXX")

@@ -211,6 +211,238 @@ fill_up(float *x, size_t n, bool extremes)
         x[i] = -INFINITY;
 }
 
+
+/* Softmax in 8 bits: within half a step of softmax, and the same bytes as C. */
+static void
+test_quantize_softmax(const sst_kernels *kernels)
+{
+    char        name[100];
+    bool        close = true,
+                equal = true;
+
+    for (size_t n = 1; n <= 300; n++)
+    {
+        const size_t padded = sst_round_up(n);
+        float       x[304];
+        uint8_t     expected[304];
+        uint16_t    got[304];
+        sst_row_scale c,
+                    row;
+
+        fill_up(x, n, n % 4 == 0);
+        sst_kernels_c.quantize_softmax(x, padded, expected, 4, &c);
+        kernels->quantize_softmax(x, padded, got, 4, &row);
+        equal = equal && same(&c.scale, &row.scale, 1) && row.zero == 0;
+        kernels->softmax(x, padded);
+        for (size_t i = 0; i < padded && !isnan(row.scale); i++)
+        {
+            close = close && fabsf(row.scale * (float) expected[i] - x[i]) <= row.scale * 0.501f;
+            equal = equal && get_value(kernels, got, i) == expected[i];
+        }
+        close = close && isnan(row.scale) == isnan(x[0]);
+    }
+    snprintf(name, sizeof(name), "%s: softmax in 8 bits is within half a step of softmax and equals C", kernels->name);
+    ok(close && equal, name);
+}
+
+static bool
+same_panels(const sst_s8_panel *a, const sst_s8_panel *b, size_t n)
+{
+    return same(a->bias, b->bias, SST_LANES) && same(a->scale, b->scale, SST_LANES) &&
+        memcmp(a->sum, b->sum, sizeof(a->sum)) == 0 &&
+        memcmp(a->weights, b->weights, (n + 3) / 4 * 4 * SST_LANES) == 0;
+}
+
+/* Is column c of a panel within half a step of x [n], of steps step apart, and its sum that of its weights? */
+static bool
+right_column(const sst_s8_panel *panel, size_t c, const float *x, size_t n, size_t step)
+{
+    int32_t     sum = 0;
+
+    for (size_t i = 0; i < (n + 3) / 4 * 4; i++)
+    {
+        int8_t      w = panel->weights[(i / 4 * SST_LANES + c) * 4 + i % 4];
+
+        sum += w;
+        if (i < n ? fabsf(panel->bias[c] + panel->scale[c] * (float) w - x[i * step]) > panel->scale[c] * 0.501f + 1e-6f : w != 0)
+            return false;
+    }
+    return sum == panel->sum[c];
+}
+
+/* Columns of keys and panels of values, from float. */
+static void
+test_quantize_panels(const sst_kernels *kernels)
+{
+    sst_s8_panel *expected = malloc(sst_panel_bytes(SST_INT8, 100)),
+               *got = malloc(sst_panel_bytes(SST_INT8, 100));
+    char        name[100];
+    bool        equal = true,
+                right = true;
+
+    for (size_t n = 1; n <= 100; n++)
+    {
+        const size_t columns = 1 + n % SST_LANES;
+        const bool  extremes = n % 4 == 0;
+        float       x[100 * SST_LANES];
+
+        fill(x, n * SST_LANES, extremes);
+        x[0] += 5;              /* a mean other than 0 */
+        for (size_t c = 0; c < SST_LANES; c++)
+        {
+            sst_kernels_c.quantize_column(x + c * n, n, expected, c);
+            kernels->quantize_column(x + c * n, n, got, c);
+            right = right && (extremes || right_column(got, c, x + c * n, n, 1));
+        }
+        equal = equal && same_panels(expected, got, n);
+        sst_kernels_c.quantize_panel(x, SST_LANES, n, columns, expected);
+        kernels->quantize_panel(x, SST_LANES, n, columns, got);
+        equal = equal && same_panels(expected, got, n);
+        for (size_t c = 0; c < columns && !extremes; c++)
+            right = right && right_column(got, c, x + c, n, SST_LANES);
+        for (size_t c = columns; c < SST_LANES; c++)
+            right = right && got->bias[c] == 0 && got->scale[c] == 0 && got->sum[c] == 0;
+    }
+    free(expected);
+    free(got);
+    snprintf(name, sizeof(name), "%s: keys and values in 8 bits are within half a step and equal C", kernels->name);
+    ok(equal && right, name);
+}
+
+/* ---- attention ------------------------------------------------------------------------------- */
+
+/* q, k and v [tokens][hidden] one after the other. */
+typedef struct attention_case
+{
+    sst_shape   shape;
+    size_t      tokens;
+    float      *qkv;
+} attention_case;
+
+static attention_case
+random_case(sst_precision precision, uint32_t heads, uint32_t width, size_t tokens)
+{
+    attention_case c = {.shape = {.hidden = heads * width, .heads = heads, .positions = 300, .precision = precision}};
+
+    c.tokens = tokens;
+    c.qkv = malloc(3 * tokens * c.shape.hidden * sizeof(float));
+    fill(c.qkv, 3 * tokens * c.shape.hidden, false);
+    for (size_t i = 0; i < tokens * c.shape.hidden; i++)
+        c.qkv[i] /= sqrtf((float) width);   /* as queries are */
+    return c;
+}
+
+/* The contexts by the tested code, of the first rows queries. The caller frees them. */
+static float *
+contexts(const attention_case *c, const sst_kernels *kernels, size_t rows)
+{
+    const size_t size = c->tokens * c->shape.hidden;
+    float      *q = malloc(size * sizeof(float));
+    const size_t bytes = (sst_attention_scratch(&c->shape) + 63) / 64 * 64;
+    void       *scratch = aligned_alloc(64, bytes);
+
+    memset(scratch, 0x5a, bytes);   /* need not be cleared */
+    memcpy(q, c->qkv, size * sizeof(float));
+    sst_attention(kernels, &c->shape, q, rows, c->qkv + size, c->qkv + 2 * size, c->tokens, scratch, NULL);
+    free(scratch);
+    return q;
+}
+
+/* One context, in double: dimension i of all D, of the query of token t. */
+static double
+exact_context(const attention_case *c, size_t t, size_t i)
+{
+    const size_t d = c->shape.hidden,
+                width = d / c->shape.heads;
+    const float *q = c->qkv + t * d + i / width * width,
+               *k = c->qkv + c->tokens * d + i / width * width,
+               *v = c->qkv + 2 * c->tokens * d + i;
+    double      sum = 0,
+                context = 0;
+
+    for (size_t key = 0; key < c->tokens; key++)
+    {
+        double      score = 0;
+
+        for (size_t j = 0; j < width; j++)
+            score += (double) q[j] * k[key * d + j];
+        sum += exp(score);
+        context += exp(score) * v[key * d];
+    }
+    return context / sum;
+}
+
+/* Some rows against double, all against plain C bit for bit, and the first row alone. */
+static bool
+right_attention(const sst_kernels *kernels, const attention_case *c, double bound)
+{
+    const size_t d = c->shape.hidden;
+    float      *expected = contexts(c, &sst_kernels_c, c->tokens),
+               *got = contexts(c, kernels, c->tokens),
+               *first = contexts(c, kernels, 1);
+    bool        right = same(expected, got, c->tokens * d) && same(first, got, d);
+
+    for (size_t t = 0; t < c->tokens; t += 1 + c->tokens / 5)   /* all would take qemu minutes */
+        for (size_t i = 0; i < d; i++)
+            right = right && fabs(got[t * d + i] - exact_context(c, t, i)) < bound;
+    free(expected);
+    free(got);
+    free(first);
+    return right;
+}
+
+/* What is not finite in a query, key or value comes out in the contexts of its row, head or dimension. */
+static bool
+not_finite_comes_out(const sst_kernels *kernels, attention_case *c, float strange)
+{
+    const size_t size = c->tokens * c->shape.hidden;
+    bool        out = true;
+
+    for (size_t part = 0; part < 3; part++)
+    {
+        float      *at = c->qkv + part * size + next_random() % (part == 0 ? c->shape.hidden : size);
+        const float kept = *at;
+        float      *got;
+        bool        finite = true;
+
+        *at = strange;
+        got = contexts(c, kernels, 1);
+        for (size_t i = 0; i < c->shape.hidden; i++)
+            finite = finite && isfinite(got[i]);
+        out = out && !finite;
+        *at = kept;
+        free(got);
+    }
+    return out;
+}
+
+static void
+test_attention(const sst_kernels *kernels)
+{
+    static const size_t lengths[] = {1, 2, 3, 4, 5, 15, 16, 17, 33, 64, 65, 130, 300};
+    static const uint32_t widths[] = {1, 2, 3, 7, 16, 19, 32, 40, 64};
+    char        name[100];
+    bool        right = true,
+                out = true;
+
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++)
+        for (int precision = SST_FP32; precision <= SST_INT8; precision++)
+        {
+            uint32_t    width = widths[next_random() % (sizeof(widths) / sizeof(widths[0]))];
+            attention_case c = random_case((sst_precision) precision, 1 + next_random() % 3, width, lengths[i]);
+
+            right = right && right_attention(kernels, &c, precision == SST_INT8 ? 0.06 : 1e-5);
+            if (precision == SST_INT8)
+                out = out && not_finite_comes_out(kernels, &c, NAN) && not_finite_comes_out(kernels, &c, INFINITY) &&
+                    not_finite_comes_out(kernels, &c, -INFINITY);
+            free(c.qkv);
+        }
+    snprintf(name, sizeof(name), "%s: attention is that of double, equals C, and its first row that of all", kernels->name);
+    ok(right, name);
+    snprintf(name, sizeof(name), "%s: attention in 8 bits gives nothing finite for what is not", kernels->name);
+    ok(out, name);
+}
+
 static void
 test_rows(const sst_kernels *kernels)
 {
@@ -271,6 +503,8 @@ test_nan(const sst_kernels *kernels)
             }
             for (size_t lane = 50; lane < 64; lane++)
                 rows[0][lane] = -INFINITY;
+            kernels->quantize_softmax(rows[0], 64, values, 4, &scale);
+            nan = nan && isnan(scale.scale);
             kernels->softmax(rows[0], 64);
             for (size_t lane = 0; lane < 50; lane++)
                 nan = nan && isnan(rows[0][lane]);
@@ -294,6 +528,9 @@ main(void)
             continue;           /* not on this CPU */
         test_gemm_s8(kernels);
         test_quantize(kernels);
+        test_quantize_softmax(kernels);
+        test_quantize_panels(kernels);
+        test_attention(kernels);
         test_nan(kernels);
         if (isa == SST_ISA_C)
             continue;

@@ -46,7 +46,7 @@ typedef struct pass
     float      *k, *v;          /* [T][columns] of the group at work */
     float      *y;              /* [T][D], inputs of a layer before keys and values are made or when they are done with */
 
-    float      *scratch;        /* for sst_attention */
+    void       *scratch;        /* for sst_attention */
     uint16_t   *quantized;      /* inputs of an int8 layer: [T][D] or [FFN_BLOCK][F], of one or two bytes */
 
     int         group_count;
@@ -112,8 +112,8 @@ cut_workspace(unsigned char *workspace, pass *p)
         {(void **) &p->x, hidden * sizeof(float)},
         {(void **) &p->q, larger(hidden, ffn) * sizeof(float)},
         {(void **) &p->k, 2 * tokens * columns * sizeof(float)},
-        {(void **) &p->scratch, larger(sst_attention_scratch(&p->groups[0].shape) * sizeof(float),
-                                       (larger(hidden, ffn) + padding) * sizeof(uint16_t))},
+        {&p->scratch, larger(sst_attention_scratch(&p->groups[0].shape),
+                             (larger(hidden, ffn) + padding) * sizeof(uint16_t))},
         {(void **) &p->scales, tokens * sizeof(sst_row_scale)},
     };
     size_t      used = 0;
@@ -126,7 +126,7 @@ cut_workspace(unsigned char *workspace, pass *p)
     p->ffn = p->q;
     p->y = p->k;
     p->v = workspace ? p->k + tokens * columns : NULL;
-    p->quantized = (uint16_t *) p->scratch;
+    p->quantized = p->scratch;
     for (int i = 0; i < p->group_count; i++)
         p->groups[i].q = workspace ? p->q + tokens * p->groups[i].first : NULL;
     return used;
@@ -152,7 +152,7 @@ linears_s8(const pass *p, const float *x, size_t rows, const output *outputs, in
     {
         size_t      height = rows - row < block ? rows - row : block;
 
-        sst_quantize(p->kernels, x + row * in, height, in, p->quantized, p->scales);
+        sst_quantize(p->kernels, p->kernels->quantize, x + row * in, in, height, in, p->quantized, p->scales);
         for (int i = 0; i < count; i++)
         {
             size_t      out = outputs[i].layer->out;

@@ -133,7 +133,8 @@ sst_s8_block(const sst_kernels *kernels, size_t in)
 }
 
 void
-sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in, void *values, sst_row_scale *scales)
+sst_quantize(const sst_kernels *kernels, sst_quantizer *quantize, const float *x, size_t ldx, size_t rows, size_t in,
+             void *values, sst_row_scale *scales)
 {
     const size_t row_bytes = s8_row_bytes(kernels, in);
     const size_t quad_bytes = 4 * kernels->s8_value_bytes;
@@ -143,8 +144,8 @@ sst_quantize(const sst_kernels *kernels, const float *x, size_t rows, size_t in,
         int         height = tile_height(rows - row, kernels->s8.rows);
 
         for (int r = 0; r < height; r++)
-            kernels->quantize(x + (row + r) * in, in, (char *) values + row * row_bytes + r * quad_bytes,
-                              (size_t) height * 4, &scales[row + r]);
+            quantize(x + (row + r) * ldx, in, (char *) values + row * row_bytes + r * quad_bytes, (size_t) height * 4,
+                     &scales[row + r]);
         row += height;
     }
 }

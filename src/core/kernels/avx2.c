@@ -123,6 +123,25 @@ v16_store_values(s8_value *p, v16 v)
     _mm256_storeu_si256((__m256i *) p, _mm256_permute4x64_epi64(words, 0xd8));
 }
 
+static inline __m256i
+half_quads(__m256 a, __m256 b, __m256 c, __m256 d)
+{
+    const __m256i low = _mm256_set1_epi32(0xff);
+    __m256i     ab = _mm256_or_si256(_mm256_and_si256(_mm256_castps_si256(a), low),
+                                     _mm256_slli_epi32(_mm256_and_si256(_mm256_castps_si256(b), low), 8));
+    __m256i     cd = _mm256_or_si256(_mm256_and_si256(_mm256_castps_si256(c), low),
+                                     _mm256_slli_epi32(_mm256_castps_si256(d), 8));
+
+    return _mm256_or_si256(ab, _mm256_slli_epi32(cd, 16));
+}
+
+static inline void
+v16_store_quads(int8_t *p, const v16 *v)
+{
+    _mm256_storeu_si256((__m256i *) p, half_quads(v[0].lo, v[1].lo, v[2].lo, v[3].lo));
+    _mm256_storeu_si256((__m256i *) (p + 32), half_quads(v[0].hi, v[1].hi, v[2].hi, v[3].hi));
+}
+
 #define SST_KERNELS sst_kernels_avx2
 #define SST_ISA SST_ISA_AVX2
 #define SST_ISA_NAME "avx2"

@@ -103,16 +103,28 @@ LANES_OF(v16_scale(v16 p, v16 t), scale_lane(p.f[i], t.f[i]))
 LANES_OF(v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums),
          (float) (int32_t) ((uint32_t) sums.s[i] - (uint32_t) zero * (uint32_t) column_sums[i]))
 
+/* Not a value, which i386 returns through x87: that changes some NaNs. */
+static inline uint8_t
+low_byte(const float *f)
+{
+    uint32_t    bits;
+
+    memcpy(&bits, f, sizeof(bits));
+    return (uint8_t) bits;
+}
+
 static inline void
 v16_store_values(s8_value *p, v16 v)
 {
     for (int i = 0; i < SST_LANES; i++)
-    {
-        uint32_t    bits;
+        p[i] = low_byte(&v.f[i]);
+}
 
-        memcpy(&bits, &v.f[i], sizeof(bits));
-        p[i] = (s8_value) bits;
-    }
+static inline void
+v16_store_quads(int8_t *p, const v16 *v)
+{
+    for (int i = 0; i < 4 * SST_LANES; i++)
+        p[i] = (int8_t) low_byte(&v[i % 4].f[i / 4]);
 }
 
 #define SST_KERNELS sst_kernels_c

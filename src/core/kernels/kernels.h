@@ -2,7 +2,7 @@
  * kernels.h - the arithmetic that is written per CPU family, behind one table of pointers.
  *
  * The kernels hold arithmetic only; loops over shapes and blocks are in linear.c, attention.c and forward.c. The
- * kernels are written once, in template.h, over a type of 16 float lanes; <isa>.c give the type.
+ * kernels are written once, in template.h and template_s8.h, over a type of 16 float lanes; <isa>.c give the type.
  */
 #ifndef SST_KERNELS_H
 #define SST_KERNELS_H
@@ -72,6 +72,19 @@ struct sst_kernels
      * values after the last 4.
      */
     void        (*quantize) (const float *x, size_t n, void *values, size_t stride, sst_row_scale *row);
+
+    /* The softmax of x [n] in 8 bits, laid out as by quantize; its largest is 255, its zero 0. n as for softmax. */
+    void        (*quantize_softmax) (const float *x, size_t n, void *values, size_t stride, sst_row_scale *row);
+
+    /* A column of a panel of n inputs from x [n]: weights of -127..127, bias 0. */
+    void        (*quantize_column) (const float *x, size_t n, sst_s8_panel *panel, size_t column);
+
+    /*
+     * A panel of n inputs from x [n][columns] with a leading dimension; columns beyond these are 0. A column's bias is its
+     * mean, its weights are the rest: for inputs whose sum is 1, as those of quantize_softmax. What these lose by rounding
+     * many small ones to 0 then goes to the mean, and not to 0.
+     */
+    void        (*quantize_panel) (const float *x, size_t ldx, size_t n, size_t columns, sst_s8_panel *panel);
 
     /*
      * As gemm_f32, from rows that quantize made, [ceil(k/4)][rows][4], and panels that begin with sst_s8_panel. The

@@ -51,6 +51,13 @@ load_part(const float *x, size_t n, float fill)
     return v16_load(a);
 }
 
+/* The first n of 16 floats, n > 0; the other lanes are 0. */
+SST_INLINE v16
+load_up_to(const float *x, size_t n)
+{
+    return n >= SST_LANES ? v16_load(x) : load_part(x, n, 0.0f);
+}
+
 SST_INLINE void
 store_part(float *x, size_t n, v16 v)
 {
@@ -204,123 +211,7 @@ gemm_f32(int rows, int panels, const float *x, size_t ldx, const float *w, size_
         gemm_rows(rows, SST_TILE_PANELS, x, ldx, w, k, ahead, y, ldy, epilogue);
 }
 
-/* ---- int8 ------------------------------------------------------------------------------------ */
-
-/* The lowest and highest of x [n] and 0. Returns 0, or NaN where one of x is not finite: comparisons lose NaN. */
-SST_INLINE float
-row_range(const float *x, size_t n, float *low, float *high)
-{
-    const v16   zero = v16_set1(0.0f);
-    v16         least = zero,
-                most = zero,
-                nothing = zero;
-    size_t      i = 0;
-
-    for (; i < n; i += SST_LANES)
-    {
-        v16         lanes = n - i >= SST_LANES ? v16_load(x + i) : load_part(x + i, n - i, 0.0f);
-
-        least = v16_min(least, lanes);
-        most = v16_max(most, lanes);
-        nothing = v16_fma(lanes, zero, nothing);
-    }
-    *low = least_lane(least);
-    *high = greatest_lane(most);
-    return sum_lanes(nothing);
-}
-
-/* The steps of 16 values as integers in the low bits, by the trick of v16_exp2. */
-SST_INLINE v16
-quantize_lanes(v16 x, v16 steps, v16 offset)
-{
-    v16         t = v16_fma(x, steps, offset);
-
-    return v16_min(v16_set1(12582912.0f + 255.0f), v16_max(v16_set1(12582912.0f), t));
-}
-
-/* The values of the first n lanes, each 4 of them stride after the last 4. */
-SST_INLINE void
-store_quads(s8_value *u, size_t stride, const size_t n, v16 lanes)
-{
-    s8_value    values[SST_LANES];
-
-    v16_store_values(values, lanes);
-    SST_UNROLL for (size_t i = 0; i < n; i += 4)
-        memcpy(u + i / 4 * stride, values + i, 4 * sizeof(s8_value));
-}
-
-static void
-quantize(const float *x, size_t n, void *values, size_t stride, sst_row_scale *row)
-{
-    s8_value   *u = values;
-    float       low,
-                high,
-                range,
-                nothing,
-                steps;
-    v16         offset;
-    size_t      i = 0;
-
-    nothing = row_range(x, n, &low, &high);
-    range = high - low;
-    steps = range > 1e-30f ? 255.0f / range : 0.0f; /* below, the row is as good as 0 */
-    row->scale = (range + nothing) / 255.0f;    /* NaN where one of x is not finite, so that it comes out */
-    row->zero = steps > 0.0f ? (int32_t) (0.5f - low * steps) : 0;
-    offset = v16_set1(12582912.0f + (float) row->zero);
-    for (; i + SST_LANES <= n; i += SST_LANES, u += SST_LANES / 4 * stride)
-        store_quads(u, stride, SST_LANES, quantize_lanes(v16_load(x + i), v16_set1(steps), offset));
-    if (i < n)
-        store_quads(u, stride, n - i, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
-}
-
-/* As gemm_tile: the sums stay in registers until they are floats. */
-SST_INLINE void
-s8_tile(const int rows, const int panels, const s8_value *x, const sst_row_scale *scales, const char *w, size_t k,
-        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
-{
-    const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
-    v16i        sums[SST_S8_ROWS][SST_S8_PANELS];
-
-    s8_sums(rows, panels, x, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums);
-    SST_UNROLL for (int p = 0; p < panels; p++)
-    {
-        const sst_s8_panel *panel = (const sst_s8_panel *) (w + p * panel_bytes);
-
-        SST_UNROLL for (int r = 0; r < rows; r++)
-        {
-            float      *to = y + r * ldy + p * SST_LANES;
-            v16         scale = v16_mul(v16_set1(scales[r].scale), v16_load(panel->scale));
-            v16         sum = v16_fma(v16_from_sums(sums[r][p], scales[r].zero, panel->sum), scale,
-                                      v16_load(panel->bias));
-
-            if (epilogue == SST_ADD)
-                sum = v16_add(v16_load(to), sum);
-            v16_store(to, sum);
-        }
-    }
-}
-
-SST_INLINE void
-s8_rows(int rows, const int panels, const s8_value *x, const sst_row_scale *scales, const char *w, size_t k,
-        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
-{
-#define CALL(n) s8_tile(n, panels, x, scales, w, k, ahead, y, ldy, epilogue)
-    switch (rows)
-    {
-        SST_CASES(SST_S8_ROWS, CALL);
-    }
-#undef CALL
-}
-
-static void
-gemm_s8(int rows, int panels, const void *x, const sst_row_scale *scales, const void *w, size_t k,
-        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
-{
-    if (panels == 1)
-        s8_rows(rows, 1, x, scales, w, k, ahead, y, ldy, epilogue);
-    else
-        s8_rows(rows, SST_S8_PANELS, x, scales, w, k, ahead, y, ldy, epilogue);
-}
+#include "template_s8.h"
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
@@ -412,6 +303,9 @@ const sst_kernels SST_KERNELS = {
     .s8_value_bytes = sizeof(s8_value),
     .gemm_f32 = gemm_f32,
     .quantize = quantize,
+    .quantize_softmax = quantize_softmax,
+    .quantize_column = quantize_column,
+    .quantize_panel = quantize_panel,
     .gemm_s8 = gemm_s8,
     .layer_norm = layer_norm,
     .gelu = gelu,

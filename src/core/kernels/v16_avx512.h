@@ -39,6 +39,18 @@ v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums)
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, shift));
 }
 
+static inline void
+v16_store_quads(int8_t *p, const v16 *v)
+{
+    const __m512i low = _mm512_set1_epi32(0xff);
+    __m512i     ab = _mm512_or_epi32(_mm512_and_epi32(_mm512_castps_si512(v[0]), low),
+                                     _mm512_slli_epi32(_mm512_and_epi32(_mm512_castps_si512(v[1]), low), 8));
+    __m512i     cd = _mm512_or_epi32(_mm512_and_epi32(_mm512_castps_si512(v[2]), low),
+                                     _mm512_slli_epi32(_mm512_castps_si512(v[3]), 8));
+
+    _mm512_storeu_si512(p, _mm512_or_epi32(ab, _mm512_slli_epi32(cd, 16)));
+}
+
 #define SST_TILE_ROWS 9
 #define SST_TILE_PANELS 2
 #define SST_PREFETCH 2048

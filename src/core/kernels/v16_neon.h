@@ -130,6 +130,25 @@ v16_store_values(s8_value *p, v16 v)
     vst1q_u8(p, vcombine_u8(vmovn_u16(low_halves(v.a, v.b)), vmovn_u16(low_halves(v.c, v.d))));
 }
 
+/* Each insertion keeps the lower bytes. */
+static inline int8x16_t
+quarter_quads(float32x4_t a, float32x4_t b, float32x4_t c, float32x4_t d)
+{
+    uint32x4_t  quads = vsliq_n_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b), 8);
+
+    quads = vsliq_n_u32(quads, vreinterpretq_u32_f32(c), 16);
+    return vreinterpretq_s8_u32(vsliq_n_u32(quads, vreinterpretq_u32_f32(d), 24));
+}
+
+static inline void
+v16_store_quads(int8_t *p, const v16 *v)
+{
+    vst1q_s8(p, quarter_quads(v[0].a, v[1].a, v[2].a, v[3].a));
+    vst1q_s8(p + 16, quarter_quads(v[0].b, v[1].b, v[2].b, v[3].b));
+    vst1q_s8(p + 32, quarter_quads(v[0].c, v[1].c, v[2].c, v[3].c));
+    vst1q_s8(p + 48, quarter_quads(v[0].d, v[1].d, v[2].d, v[3].d));
+}
+
 /* The four bytes at x less 128, as signed bytes side by side: NEON multiplies bytes of the same sign only. */
 static inline int32_t
 signed_quad(const s8_value *x)
