@@ -28,7 +28,8 @@ else
 # --- The extension ---
 
 MODULE_big = distilsst
-KERNELS = $(addprefix src/core/kernels/,c.o avx2.o avx512.o avx512vnni.o neon.o neondot.o dispatch.o)
+KERNELS = $(addprefix src/core/kernels/,c.o avx2.o avxvnni.o avx512.o avx512vnni.o amxint8.o neon.o neondot.o neoni8mm.o \
+	dispatch.o)
 CORE = $(addprefix src/core/,forward.o linear.o attention.o words.o packed.o vocab.o tokenizer.o) $(KERNELS)
 OBJS = $(addprefix src/,distilsst.o settings.o functions.o answer.o document.o explain.o stats.o text.o classifier.o models.o \
 	mapping.o installed.o dependents.o rows.o selftest.o table.o estimate.o bias.o \

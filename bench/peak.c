@@ -89,9 +89,11 @@ peak_fp32(sst_isa isa)
     switch (isa)
     {
         case SST_ISA_AVX2:
+        case SST_ISA_AVXVNNI:
             return best_rate(fma_256, 8);
         case SST_ISA_AVX512:
         case SST_ISA_AVX512VNNI:
+        case SST_ISA_AMXINT8:
             return best_rate(fma_512, 16);
         default:
             return 0;

@@ -3,7 +3,7 @@
 SELECT name ~ '^builtin-[0-9a-f]{8}$' AS name, length(fingerprint), precision,
        layers > 0 AS layers, hidden > 0 AS hidden, heads > 0 AS heads, vocabulary > 1000 AS vocabulary,
        max_tokens, file LIKE '%/distilsst/' || name || '.dsst' AS file, bytes > 1000000 AS bytes,
-       isa IN ('c', 'avx2', 'avx512', 'avx512vnni', 'neon', 'neondot') AS isa
+       isa IN ('c', 'avx2', 'avxvnni', 'avx512', 'avx512vnni', 'amxint8', 'neon', 'neondot', 'neoni8mm') AS isa
 FROM sst2_model();
 
 -- same bits with every family of kernels

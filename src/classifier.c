@@ -59,10 +59,13 @@ static const struct config_enum_entry isa_options[] = {
     {"auto", SST_ISA_BEST, false},
     {"c", SST_ISA_C, false},
     {"avx2", SST_ISA_AVX2, false},
+    {"avxvnni", SST_ISA_AVXVNNI, false},
     {"avx512", SST_ISA_AVX512, false},
     {"avx512vnni", SST_ISA_AVX512VNNI, false},
+    {"amxint8", SST_ISA_AMXINT8, false},
     {"neon", SST_ISA_NEON, false},
     {"neondot", SST_ISA_NEONDOT, false},
+    {"neoni8mm", SST_ISA_NEONI8MM, false},
     {NULL, 0, false}
 };
 

@@ -63,7 +63,7 @@ build_in()
 	mkdir -p "$folder"
 	# shellcheck disable=SC2016  # make's own variable
 	ok "builds: $1" make -s -C "$folder" -f "$(realpath --relative-to="$folder" .)/Makefile" SANITIZE= \
-		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/{kernels,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
+		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/{kernels,amx,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
 }
 
 # build_foreign NAME ARCH CC: statically, so that qemu needs no libraries.
@@ -115,6 +115,7 @@ run_on()
 	echo "# ${folder#"$build/host/"} ${emulator[*]}"
 	ok "kernels end well" "${emulator[@]}" "$folder/kernels"
 	ok "formulas end well" "${emulator[@]}" "$folder/formulas"
+	ok "AMX, emulated, ends well" "${emulator[@]}" "$folder/amx" "$tmp/odd-int8.dsst"
 	ok "damaged files end well" "${emulator[@]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
 	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
 	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
@@ -141,7 +142,7 @@ no_stray_avx()
 	local object status=0
 	for object in "$build"/src/*.o "$build"/src/*/*.o "$build"/src/core/kernels/*.o; do
 		case $object in
-			*/avx*) ! nm --defined-only --extern-only "$object" | grep -i ' [tuwv] ' || status=1 ;;
+			*/avx* | */amx*) ! nm --defined-only --extern-only "$object" | grep -i ' [tuwv] ' || status=1 ;;
 			*) ! objdump -d "$object" | grep -m 3 -E '%[yz]mm|	v[a-z0-9]+ .*%xmm' || status=1 ;;
 		esac
 	done
@@ -181,9 +182,10 @@ fi
 if have aarch64 aarch64-linux-gnu-gcc qemu-aarch64 && build_foreign aarch64 arm64 aarch64-linux-gnu-gcc; then
 	run_on neon "$build/host/cpu/aarch64/host/test" qemu-aarch64 -cpu cortex-a53
 	run_on neondot "$build/host/cpu/aarch64/host/test" qemu-aarch64 -cpu neoverse-n1
+	run_on neoni8mm "$build/host/cpu/aarch64/host/test" qemu-aarch64 -cpu max
 	tokenizer_on "$build/host/cpu/aarch64/host/test" qemu-aarch64
 	if have "aarch64 by clang" clang && build_foreign aarch64-clang arm64 "clang --target=aarch64-linux-gnu"; then
-		run_on neondot "$build/host/cpu/aarch64-clang/host/test" qemu-aarch64 -cpu neoverse-n1
+		run_on neoni8mm "$build/host/cpu/aarch64-clang/host/test" qemu-aarch64 -cpu max
 	fi
 fi
 echo "1..$tests"

@@ -103,30 +103,12 @@ get_value(const sst_kernels *kernels, const void *values, size_t i)
     return kernels->s8_value_bytes == 1 ? ((const uint8_t *) values)[i] : ((const uint16_t *) values)[i];
 }
 
-/* Rows in the tiles of sst_gemm_s8: [quads][height][4]. Heights differ by one at most, the higher ones first. */
-static void
-to_tiles(const sst_kernels *kernels, const uint8_t *x, size_t rows, size_t ldx, void *tiles)
-{
-    size_t      count = (rows + kernels->s8.rows - 1) / kernels->s8.rows;
-    size_t      row = 0;
-
-    for (size_t t = 0; t < count; t++)
-    {
-        size_t      height = rows / count + (t < rows % count);
-
-        for (size_t i = 0; i < ldx; i++)
-            for (size_t r = 0; r < height; r++)
-                put_value(kernels, tiles, row * ldx + (i / 4 * height + r) * 4 + i % 4, x[(row + r) * ldx + i]);
-        row += height;
-    }
-}
-
 static bool
 right_s8(const sst_kernels *kernels, size_t rows, size_t in, size_t out, bool extreme)
 {
-    size_t      ldx = (in + 3) / 4 * 4;
+    size_t      ldx = (in + kernels->s8_fill - 1) / kernels->s8_fill * kernels->s8_fill;
     uint8_t    *x = calloc(rows, ldx);
-    void       *tiles = calloc(rows, ldx * kernels->s8_value_bytes);
+    void       *values = calloc(rows, ldx * kernels->s8_value_bytes);
     sst_row_scale *scales = calloc(rows, sizeof(sst_row_scale));
     sst_s8_panel *panels = random_panels(in, out, extreme);
     float      *y = calloc(rows * out, sizeof(float));
@@ -139,15 +121,16 @@ right_s8(const sst_kernels *kernels, size_t rows, size_t in, size_t out, bool ex
         scales[r].scale = (float) uniform(0, 0.1);
         scales[r].zero = (int32_t) (next_random() % 256);
     }
-    to_tiles(kernels, x, rows, ldx, tiles);
-    sst_gemm_s8(kernels, tiles, scales, rows, panels, in, out, y, out, SST_STORE, NULL);
+    for (size_t i = 0; i < rows * ldx; i++)
+        put_value(kernels, values, i, x[i]);
+    sst_gemm_s8(kernels, values, scales, rows, panels, in, out, y, out, SST_STORE, NULL);
     for (size_t r = 0; r < rows; r++)
         for (size_t n = 0; n < out; n++)
             right = right && y[r * out + n] == exact_s8(x + r * ldx, &scales[r], (const sst_s8_panel *)
                                                         ((char *) panels + n / SST_LANES * sst_panel_bytes(SST_INT8, in)),
                                                         n % SST_LANES, in);
     free(x);
-    free(tiles);
+    free(values);
     free(scales);
     free(panels);
     free(y);
@@ -190,8 +173,8 @@ test_quantize(const sst_kernels *kernels)
         fill(x, n, extremes);
         for (size_t i = 0; i < n; i++)
             x[i] += shift;
-        sst_kernels_c.quantize(x, n, expected, 4, &c);
-        kernels->quantize(x, n, got, 4, &row);
+        sst_kernels_c.quantize(x, n, expected, &c);
+        kernels->quantize(x, n, got, &row);
         equal = equal && same(&c.scale, &row.scale, 1) && c.zero == row.zero;
         for (size_t i = 0; i < (n + 3) / 4 * 4; i++)
             equal = equal && get_value(kernels, got, i) == expected[i];
@@ -230,8 +213,8 @@ test_quantize_softmax(const sst_kernels *kernels)
                     row;
 
         fill_up(x, n, n % 4 == 0);
-        sst_kernels_c.quantize_softmax(x, padded, expected, 4, &c);
-        kernels->quantize_softmax(x, padded, got, 4, &row);
+        sst_kernels_c.quantize_softmax(x, padded, expected, &c);
+        kernels->quantize_softmax(x, padded, got, &row);
         equal = equal && same(&c.scale, &row.scale, 1) && row.zero == 0;
         kernels->softmax(x, padded);
         for (size_t i = 0; i < padded && !isnan(row.scale); i++)
@@ -503,14 +486,14 @@ test_nan(const sst_kernels *kernels)
             }
             for (size_t lane = 50; lane < 64; lane++)
                 rows[0][lane] = -INFINITY;
-            kernels->quantize_softmax(rows[0], 64, values, 4, &scale);
+            kernels->quantize_softmax(rows[0], 64, values, &scale);
             nan = nan && isnan(scale.scale);
             kernels->softmax(rows[0], 64);
             for (size_t lane = 0; lane < 50; lane++)
                 nan = nan && isnan(rows[0][lane]);
             kernels->gelu(rows[1], 50);
             kernels->layer_norm(rows[2], rows[1], rows[1], 50);
-            kernels->quantize(rows[3], 50, values, 4, &scale);
+            kernels->quantize(rows[3], 50, values, &scale);
             nan = nan && isnan(rows[1][places[i]]) && isnan(rows[2][places[i]]) && isnan(scale.scale);
         }
     snprintf(name, sizeof(name), "%s: a NaN with any one of its bits set comes out as NaN", kernels->name);

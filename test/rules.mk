@@ -2,8 +2,9 @@
 
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,kernels formulas damaged bounds hostile tokenizer golden_tokenizer \
-	golden_forward fault.so $(addprefix so/,kernels formulas damaged golden_forward))
+TEST_PROGRAMS = $(addprefix host/test/,kernels amx formulas damaged bounds hostile tokenizer golden_tokenizer \
+	golden_forward fault.so $(addprefix so/,kernels amx formulas damaged golden_forward))
+EMULATED_AMX = $(addprefix $(TOP)/,test/support/emulated_amx.c src/core/kernels/amxint8.c)
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
 FUZZ_OBJS = $(addprefix host/fuzz/,$(CORE) $(addprefix tools/pack/,$(filter-out weights.o,$(PACK_READERS))) \
@@ -23,6 +24,9 @@ $(addprefix host/test/,kernels formulas damaged): host/test/%: $(TOP)/test/%.c $
 host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MODEL) $(SANITIZED_CORE)
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
+host/test/amx: $(TOP)/test/amx.c $(MAP_MODEL) $(EMULATED_AMX) $(SANITIZED_CORE)
+	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h %/amxint8.c,$^) $(HOST_LIBS)
+
 host/test/hostile: $(TOP)/test/hostile.c $(MAP_MODEL) $(addprefix host/,$(CORE))
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
@@ -34,6 +38,9 @@ host/test/golden_forward: $(TOP)/test/golden_forward.c $(MAP_MODEL) $(addprefix 
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 # The same over the very objects of the extension.
+host/test/so/amx: $(TOP)/test/amx.c $(MAP_MODEL) $(EMULATED_AMX) $(CORE)
+	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h %/amxint8.c,$^) $(HOST_LIBS)
+
 $(addprefix host/test/so/,kernels formulas damaged golden_forward): host/test/so/%: $(TOP)/test/%.c $(MAP_MODEL) $(CORE)
 	$(HOST_CC) $(HOST_CFLAGS) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 

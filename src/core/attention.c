@@ -24,7 +24,7 @@ typedef struct attention
     void       *keys;           /* panels of width inputs, a column for each of padded tokens */
     void       *values;         /* panels of padded inputs, a column for each of width dimensions */
     float      *scores;         /* [QUERY_BLOCK][padded] */
-    uint16_t   *quantized;      /* [QUERY_BLOCK][width or padded], of one or two bytes */
+    void       *quantized;      /* [QUERY_BLOCK][width or padded] in 8 bits */
     sst_row_scale *scales;      /* [QUERY_BLOCK] */
 } attention;
 
@@ -32,8 +32,8 @@ typedef struct attention
 static size_t
 cut_scratch(attention *a, unsigned char *scratch)
 {
-    const size_t rows = a->precision == SST_INT8 ? QUERY_BLOCK : 0;     /* of 8 bits */
-    const size_t inputs = a->padded > a->width ? a->padded : a->width;
+    const size_t rows = a->precision == SST_INT8 ? QUERY_BLOCK : 0;
+    const size_t inputs = a->padded > a->width ? a->padded : a->width;  /* of a row of 8 bits */
     struct
     {
         void      **part;
@@ -42,7 +42,7 @@ cut_scratch(attention *a, unsigned char *scratch)
         {&a->keys, a->padded / SST_LANES * sst_panel_bytes(a->precision, a->width)},
         {&a->values, sst_round_up(a->width) / SST_LANES * sst_panel_bytes(a->precision, a->padded)},
         {(void **) &a->scores, QUERY_BLOCK * a->padded * sizeof(float)},
-        {(void **) &a->quantized, rows * ((inputs + 3) / 4 * 4) * sizeof(uint16_t)},
+        {&a->quantized, rows * sst_s8_row_bytes(inputs)},
         {(void **) &a->scales, rows * sizeof(sst_row_scale)},
     };
     size_t      used = 0;

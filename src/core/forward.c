@@ -47,7 +47,7 @@ typedef struct pass
     float      *y;              /* [T][D], inputs of a layer before keys and values are made or when they are done with */
 
     void       *scratch;        /* for sst_attention */
-    uint16_t   *quantized;      /* inputs of an int8 layer: [T][D] or [FFN_BLOCK][F], of one or two bytes */
+    void       *quantized;      /* inputs of an int8 layer: [T][D] or [FFN_BLOCK][F] */
 
     int         group_count;
     group       groups[GROUPS];
@@ -103,7 +103,7 @@ cut_workspace(unsigned char *workspace, pass *p)
     const size_t hidden = tokens * shape->hidden;
     const size_t ffn = (size_t) FFN_BLOCK * shape->ffn;
     const size_t columns = p->groups[0].shape.hidden;
-    const size_t padding = 4 * tokens;  /* of quantized rows to a multiple of 4 */
+    const size_t quantized = larger(tokens * sst_s8_row_bytes(shape->hidden), FFN_BLOCK * sst_s8_row_bytes(shape->ffn));
     struct
     {
         void      **part;
@@ -112,8 +112,7 @@ cut_workspace(unsigned char *workspace, pass *p)
         {(void **) &p->x, hidden * sizeof(float)},
         {(void **) &p->q, larger(hidden, ffn) * sizeof(float)},
         {(void **) &p->k, 2 * tokens * columns * sizeof(float)},
-        {&p->scratch, larger(sst_attention_scratch(&p->groups[0].shape),
-                             (larger(hidden, ffn) + padding) * sizeof(uint16_t))},
+        {&p->scratch, larger(sst_attention_scratch(&p->groups[0].shape), quantized)},
         {(void **) &p->scales, tokens * sizeof(sst_row_scale)},
     };
     size_t      used = 0;

@@ -17,12 +17,18 @@ extern void sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, siz
 /* Rows of int8 inputs that stay in the L2 cache: what sst_quantize and sst_gemm_s8 should be given at once, at most. */
 extern size_t sst_s8_block(const sst_kernels *kernels, size_t in);
 
+/* Bytes of a quantized row, for any table. */
+static inline size_t
+sst_s8_row_bytes(size_t in)
+{
+    return (in + SST_S8_MOST_FILL - 1) / SST_S8_MOST_FILL * SST_S8_MOST_FILL * sizeof(uint16_t);
+}
+
 /* A table's quantize or quantize_softmax. */
-typedef void sst_quantizer(const float *x, size_t n, void *values, size_t stride, sst_row_scale *row);
+typedef void sst_quantizer(const float *x, size_t n, void *values, sst_row_scale *row);
 
 /*
- * x [rows][in], with a leading dimension, in 8 bits, in rounded up to 4 times rows of values of 2 bytes at most, in the
- * tiles that sst_gemm_s8 takes; scales [rows].
+ * x [rows][in], with a leading dimension, in 8 bits, rows of sst_s8_row_bytes at most; scales [rows].
  */
 extern void sst_quantize(const sst_kernels *kernels, sst_quantizer *quantize, const float *x, size_t ldx, size_t rows,
                          size_t in, void *values, sst_row_scale *scales);

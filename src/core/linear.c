@@ -25,7 +25,7 @@ typedef struct gemm
     const sst_kernels *kernels;
     sst_tile    tile;
     const void *x;
-    size_t      row_bytes;      /* of x: from one row or, in tiles, from a tile of one row to the next */
+    size_t      row_bytes;      /* of x: from one row to the next */
     const sst_row_scale *scales;    /* NULL: x is float */
     size_t      rows;
     const char *panels;
@@ -41,7 +41,8 @@ run_kernel(const gemm *g, size_t row, int rows, const char *panel, int panels, c
     const void *x = (const char *) g->x + row * g->row_bytes;
 
     if (g->scales)
-        g->kernels->gemm_s8(rows, panels, x, g->scales + row, panel, g->in, ahead, y, ldy, g->epilogue);
+        g->kernels->gemm_s8(rows, panels, x, g->row_bytes / g->kernels->s8_value_bytes, g->scales + row, panel, g->in, ahead,
+                            y, ldy, g->epilogue);
     else
         g->kernels->gemm_f32(rows, panels, x, g->row_bytes / sizeof(float), (const float *) panel, g->in, ahead,
                              y, ldy, g->epilogue);
@@ -67,14 +68,16 @@ run_columns(const gemm *g, size_t first, size_t last, size_t column, float *y, s
 {
     const char *panel = g->panels + column / SST_LANES * g->panel_bytes;
     size_t      left = g->out - column;
-    int         panels = left >= (size_t) g->tile.panels * SST_LANES ? g->tile.panels : 1;
+    size_t      whole = left / SST_LANES;
+    int         panels = whole >= (size_t) g->tile.panels ? g->tile.panels : whole > 0 ? (int) whole : 1;
     size_t      columns = left < SST_LANES ? left : (size_t) panels * SST_LANES;
+    int         most = columns < SST_LANES && g->tile.rows > SST_MAX_TILE_ROWS ? SST_MAX_TILE_ROWS : g->tile.rows;
     const char *ahead = panel + (size_t) panels * g->panel_bytes;
     const char *ahead_end = ahead + (size_t) panels * g->panel_bytes;
 
     for (size_t row = first; row < last;)
     {
-        int         rows = tile_height(last - row, g->tile.rows);
+        int         rows = tile_height(last - row, most);
         float      *to = y + row * ldy + column;
 
         if (columns < SST_LANES)
@@ -123,7 +126,7 @@ sst_gemm(const sst_kernels *kernels, const float *x, size_t ldx, size_t rows,
 static size_t
 s8_row_bytes(const sst_kernels *kernels, size_t in)
 {
-    return (in + 3) / 4 * 4 * kernels->s8_value_bytes;
+    return (in + kernels->s8_fill - 1) / kernels->s8_fill * kernels->s8_fill * kernels->s8_value_bytes;
 }
 
 size_t
@@ -137,17 +140,18 @@ sst_quantize(const sst_kernels *kernels, sst_quantizer *quantize, const float *x
              void *values, sst_row_scale *scales)
 {
     const size_t row_bytes = s8_row_bytes(kernels, in);
-    const size_t quad_bytes = 4 * kernels->s8_value_bytes;
 
-    for (size_t row = 0; row < rows;)
-    {
-        int         height = tile_height(rows - row, kernels->s8.rows);
+    for (size_t row = 0; row < rows; row++)
+        quantize(x + row * ldx, in, (char *) values + row * row_bytes, &scales[row]);
+}
 
-        for (int r = 0; r < height; r++)
-            quantize(x + (row + r) * ldx, in, (char *) values + row * row_bytes + r * quad_bytes, (size_t) height * 4,
-                     &scales[row + r]);
-        row += height;
-    }
+/* The table itself, or the one for what is small: fewer than 4 rows, or some 1000 cycles of VNNI. */
+static const sst_kernels *
+s8_kernels(const sst_kernels *kernels, size_t rows, size_t in, size_t out)
+{
+    const bool  small = rows < 4 || rows * in * out < 2048 * 64;
+
+    return small && kernels->s8_small ? kernels->s8_small : kernels;
 }
 
 void
@@ -155,8 +159,9 @@ sst_gemm_s8(const sst_kernels *kernels, const void *x, const sst_row_scale *scal
             const sst_s8_panel *panels, size_t in, size_t out, float *y, size_t ldy,
             sst_epilogue epilogue, const sst_tick *tick)
 {
+    const sst_kernels *best = s8_kernels(kernels, rows, in, out);
     const gemm  g = {
-        .kernels = kernels, .tile = kernels->s8, .x = x, .row_bytes = s8_row_bytes(kernels, in), .scales = scales,
+        .kernels = best, .tile = best->s8, .x = x, .row_bytes = s8_row_bytes(kernels, in), .scales = scales,
         .rows = rows, .panels = (const char *) panels, .panel_bytes = sst_panel_bytes(SST_INT8, in), .in = in,
         .out = out, .epilogue = epilogue
     };

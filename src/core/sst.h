@@ -320,10 +320,13 @@ typedef enum sst_isa
 {
     SST_ISA_C,
     SST_ISA_AVX2,               /* x86-64: AVX2 and FMA */
+    SST_ISA_AVXVNNI,            /* and AVX-VNNI */
     SST_ISA_AVX512,             /* AVX-512F */
     SST_ISA_AVX512VNNI,
+    SST_ISA_AMXINT8,            /* and AMX, where Linux permits it */
     SST_ISA_NEON,               /* 64-bit ARM */
     SST_ISA_NEONDOT,            /* with the dot products of ARMv8.2 */
+    SST_ISA_NEONI8MM,           /* with the matrix products of ARMv8.6 */
     SST_ISA_BEST                /* the best that this CPU has */
 } sst_isa;
 
@@ -332,7 +335,7 @@ typedef enum sst_isa
  */
 extern const sst_kernels *sst_kernels_get(sst_isa limit);
 
-/* "c", "avx2", "avx512", "avx512vnni", "neon" or "neondot" */
+/* "c", "avx2", "avxvnni", "avx512", "avx512vnni", "amxint8", "neon", "neondot" or "neoni8mm" */
 extern const char *sst_kernels_name(const sst_kernels *kernels);
 
 /* Bytes of workspace that sst_forward needs, for any batch. */

@@ -30,13 +30,13 @@ v16_store_values(s8_value *p, v16 v)
 
 /* See c.c. vpdpbusd sums the four products of each column's quad exactly. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, v16i sum[][SST_S8_PANELS])
+s8_sums(const int rows, const int panels, const s8_value *x, size_t ldx, const char *w, size_t panel_bytes,
+        size_t quads, const char *ahead, v16i sum[][SST_S8_PANELS])
 {
     SST_UNROLL for (int r = 0; r < rows; r++)
         SST_UNROLL for (int p = 0; p < panels; p++)
             sum[r][p] = _mm512_setzero_si512();
-    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4 * rows)
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4)
     {
         __m512i     weights[SST_S8_PANELS];
 
@@ -51,7 +51,7 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
             int32_t     quad;
             __m512i     a;
 
-            memcpy(&quad, x + 4 * r, sizeof(quad));
+            memcpy(&quad, x + r * ldx, sizeof(quad));
             a = _mm512_set1_epi32(quad);
             SST_UNROLL for (int p = 0; p < panels; p++)
                 sum[r][p] = _mm512_dpbusd_epi32(sum[r][p], a, weights[p]);

@@ -10,7 +10,8 @@
 #include "../sst.h"
 
 #define SST_LANES 16            /* columns of a panel, and lanes of every sum over a row */
-#define SST_MAX_TILE_ROWS 12    /* the most rows that any table's gemm takes at once */
+#define SST_MAX_TILE_ROWS 12    /* of a tile whose sums are in registers */
+#define SST_S8_MOST_FILL 64     /* of any table */
 
 /* What gemm does with a finished sum. */
 typedef enum sst_epilogue
@@ -26,7 +27,7 @@ typedef struct sst_row_scale
     int32_t     zero;           /* 0..255 */
 } sst_row_scale;
 
-/* How many rows and panels a gemm takes at once at most. */
+/* How many rows and panels a gemm takes at once: one panel, or up to so many, 2 at least. */
 typedef struct sst_tile
 {
     int         rows;
@@ -58,6 +59,8 @@ struct sst_kernels
     sst_tile    f32;            /* of gemm_f32 */
     sst_tile    s8;             /* of gemm_s8 */
     size_t      s8_value_bytes; /* of a quantized activation: 1, or 2 where products are of 16 bits */
+    size_t      s8_fill;        /* quantized rows lie a multiple of so many values apart: 4 or more */
+    const sst_kernels *s8_small;    /* whose gemm_s8 is faster for small products, of the same rows; or NULL */
 
     /*
      * y [rows][panels * 16] from x [rows][k], both with leading dimensions, and panels of [1+k][16] one after the other.
@@ -67,14 +70,11 @@ struct sst_kernels
     void        (*gemm_f32) (int rows, int panels, const float *x, size_t ldx, const float *w, size_t k,
                              const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
-    /*
-     * x [n] in 8 bits and their scale: the row's range, 0 included, in 255 steps. Each 4 of the values begin stride
-     * values after the last 4.
-     */
-    void        (*quantize) (const float *x, size_t n, void *values, size_t stride, sst_row_scale *row);
+    /* x [n] in 8 bits, filled up to a multiple of 4, and their scale: the row's range, 0 included, in 255 steps. */
+    void        (*quantize) (const float *x, size_t n, void *values, sst_row_scale *row);
 
-    /* The softmax of x [n] in 8 bits, laid out as by quantize; its largest is 255, its zero 0. n as for softmax. */
-    void        (*quantize_softmax) (const float *x, size_t n, void *values, size_t stride, sst_row_scale *row);
+    /* The softmax of x [n] in 8 bits; its largest is 255, its zero 0. n as for softmax. */
+    void        (*quantize_softmax) (const float *x, size_t n, void *values, sst_row_scale *row);
 
     /* A column of a panel of n inputs from x [n]: weights of -127..127, bias 0. */
     void        (*quantize_column) (const float *x, size_t n, sst_s8_panel *panel, size_t column);
@@ -87,11 +87,10 @@ struct sst_kernels
     void        (*quantize_panel) (const float *x, size_t ldx, size_t n, size_t columns, sst_s8_panel *panel);
 
     /*
-     * As gemm_f32, from rows that quantize made, [ceil(k/4)][rows][4], and panels that begin with sst_s8_panel. The
-     * products are summed exactly, in 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column
-     * scale, bias).
+     * As gemm_f32, from rows that quantize made and panels that begin with sst_s8_panel. The products are summed exactly,
+     * in 32 bits; then y = fma((float) (sum - zero * column sum), row scale * column scale, bias).
      */
-    void        (*gemm_s8) (int rows, int panels, const void *x, const sst_row_scale *scales, const void *w,
+    void        (*gemm_s8) (int rows, int panels, const void *x, size_t ldx, const sst_row_scale *scales, const void *w,
                             size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
 
     /* Layer norm of x [n] in place, eps 1e-12 inside the root. */
@@ -111,14 +110,26 @@ struct sst_kernels
 #endif
 #define SST_INLINE static inline __attribute__((always_inline))
 
-extern const sst_kernels sst_kernels_c;
+/* What old compilers and their assemblers do not know is left out. */
 #if defined(__x86_64__)
+#if __has_include(<avxvnniintrin.h>)
+#define SST_HAS_AVXVNNI
+#endif
+#if defined(__linux__) && (__has_include(<amxint8intrin.h>) || __has_include(<amxintrin.h>))    /* gcc's and clang's */
+#define SST_HAS_AMXINT8
+#endif
+#elif defined(__aarch64__) && (defined(__clang__) || __GNUC__ >= 10)
+#define SST_HAS_NEONI8MM
+#endif
+
+extern const sst_kernels sst_kernels_c;
 extern const sst_kernels sst_kernels_avx2;
+extern const sst_kernels sst_kernels_avxvnni;
 extern const sst_kernels sst_kernels_avx512;
 extern const sst_kernels sst_kernels_avx512vnni;
-#elif defined(__aarch64__)
+extern const sst_kernels sst_kernels_amxint8;
 extern const sst_kernels sst_kernels_neon;
 extern const sst_kernels sst_kernels_neondot;
-#endif
+extern const sst_kernels sst_kernels_neoni8mm;
 
 #endif

@@ -17,8 +17,8 @@
  * 2 c + 1, the sums of k = 0, 1 and of k = 2, 3 of each quad.
  */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, v16i sums[][SST_S8_PANELS])
+s8_sums(const int rows, const int panels, const s8_value *x, size_t ldx, const char *w, size_t panel_bytes,
+        size_t quads, const char *ahead, v16i sums[][SST_S8_PANELS])
 {
     int32x4_t   sum[SST_S8_ROWS][SST_LANES / 2];
 
@@ -27,14 +27,14 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
     SST_UNROLL for (int r = 0; r < rows; r++)
         SST_UNROLL for (int c = 0; c < SST_LANES / 2; c++)
             sum[r][c] = vdupq_n_s32(0);
-    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4 * rows)
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4)
     {
         int8x8_t    a[SST_S8_ROWS];
 
         __builtin_prefetch(w + SST_PREFETCH);
         __builtin_prefetch(ahead + q * 4 * SST_LANES, 0, 2);
         SST_UNROLL for (int r = 0; r < rows; r++)
-            a[r] = vreinterpret_s8_s32(vdup_n_s32(signed_quad(x + 4 * r)));
+            a[r] = vreinterpret_s8_s32(vdup_n_s32(signed_quad(x + r * ldx)));
         SST_UNROLL for (int c = 0; c < SST_LANES / 2; c++)
         {
             int8x8_t    weights = vld1_s8((const int8_t *) w + 8 * c);

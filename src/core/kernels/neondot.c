@@ -28,8 +28,8 @@ add_dot(int32x4_t sum, int8x16_t a, int8x16_t b)
 
 /* See c.c. sdot sums the four products of each column's quad exactly. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, v16i sums[][SST_S8_PANELS])
+s8_sums(const int rows, const int panels, const s8_value *x, size_t ldx, const char *w, size_t panel_bytes,
+        size_t quads, const char *ahead, v16i sums[][SST_S8_PANELS])
 {
     int32x4_t   sum[SST_S8_ROWS][SST_LANES / 4];
 
@@ -38,7 +38,7 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
     SST_UNROLL for (int r = 0; r < rows; r++)
         SST_UNROLL for (int c = 0; c < SST_LANES / 4; c++)
             sum[r][c] = vdupq_n_s32(0);
-    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4 * rows)
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4)
     {
         int8x16_t   weights[SST_LANES / 4];
 
@@ -48,7 +48,7 @@ s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size
             weights[c] = vld1q_s8((const int8_t *) w + 16 * c);
         SST_UNROLL for (int r = 0; r < rows; r++)
         {
-            int8x16_t   a = vreinterpretq_s8_s32(vdupq_n_s32(signed_quad(x + 4 * r)));
+            int8x16_t   a = vreinterpretq_s8_s32(vdupq_n_s32(signed_quad(x + r * ldx)));
 
             SST_UNROLL for (int c = 0; c < SST_LANES / 4; c++)
                 sum[r][c] = add_dot(sum[r][c], a, weights[c]);

@@ -19,13 +19,13 @@ typedef int16_t s8_value;
  * k = 2, 3 of each quad.
  */
 SST_INLINE void
-s8_half_sums(const int rows, const s8_value *x, const char *w, size_t quads, const char *ahead, __m256i *sums)
+s8_half_sums(const int rows, const s8_value *x, size_t ldx, const char *w, size_t quads, const char *ahead, __m256i *sums)
 {
     __m256i     sum[SST_S8_ROWS][2];
 
     SST_UNROLL for (int r = 0; r < rows; r++)
         sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4 * rows)
+    for (size_t q = 0; q < quads; q++, w += 4 * SST_LANES, x += 4)
     {
         __m256i     weights[2];
 
@@ -38,7 +38,7 @@ s8_half_sums(const int rows, const s8_value *x, const char *w, size_t quads, con
             long long   quad;
             __m256i     a;
 
-            memcpy(&quad, x + 4 * r, sizeof(quad));
+            memcpy(&quad, x + r * ldx, sizeof(quad));
             a = _mm256_set1_epi64x(quad);
             SST_UNROLL for (int c = 0; c < 2; c++)
             {
@@ -53,16 +53,16 @@ s8_half_sums(const int rows, const s8_value *x, const char *w, size_t quads, con
 
 /* See c.c. */
 SST_INLINE void
-s8_sums(const int rows, const int panels, const s8_value *x, const char *w, size_t panel_bytes, size_t quads,
-        const char *ahead, v16i sums[][SST_S8_PANELS])
+s8_sums(const int rows, const int panels, const s8_value *x, size_t ldx, const char *w, size_t panel_bytes,
+        size_t quads, const char *ahead, v16i sums[][SST_S8_PANELS])
 {
     __m256i     low[SST_S8_ROWS],
                 high[SST_S8_ROWS];
 
     (void) panels;
     (void) panel_bytes;
-    s8_half_sums(rows, x, w, quads, ahead, low);
-    s8_half_sums(rows, x, w + 2 * SST_LANES, quads, ahead, high);
+    s8_half_sums(rows, x, ldx, w, quads, ahead, low);
+    s8_half_sums(rows, x, ldx, w + 2 * SST_LANES, quads, ahead, high);
     SST_UNROLL for (int r = 0; r < rows; r++)
         sums[r][0] = v16i_join(low[r], high[r]);
 }

@@ -15,6 +15,8 @@
  *   v16_store_quads   the low bytes of lane 0 of four values, of lane 1, ...
  *   v16i, s8_sums     16 exact sums, and how those of a tile of gemm_s8 are made (see c.c)
  *   v16_from_sums     sums - zero * column_sums, exact, as floats
+ * and may define SST_OWN_GEMM_S8, where it has a gemm_s8 instead of s8_sums, SST_S8_FILL and SST_S8_SMALL, which are the
+ * table's s8_fill and s8_small.
  *
  * Every operation is IEEE 754 single precision, rounded to nearest, so all instances give the same bits. Where a
  * lane is NaN, v16_max and v16_min return b: the argument order below lets NaN through to the logits.
@@ -295,12 +297,21 @@ softmax(float *x, size_t n)
         v16_store(x + i, v16_mul(v16_load(x + i), scale));
 }
 
+#ifndef SST_S8_FILL
+#define SST_S8_FILL 4
+#endif
+#ifndef SST_S8_SMALL
+#define SST_S8_SMALL NULL
+#endif
+
 const sst_kernels SST_KERNELS = {
     .isa = SST_ISA,
     .name = SST_ISA_NAME,
     .f32 = {SST_TILE_ROWS, SST_TILE_PANELS},
     .s8 = {SST_S8_ROWS, SST_S8_PANELS},
     .s8_value_bytes = sizeof(s8_value),
+    .s8_fill = SST_S8_FILL,
+    .s8_small = SST_S8_SMALL,
     .gemm_f32 = gemm_f32,
     .quantize = quantize,
     .quantize_softmax = quantize_softmax,

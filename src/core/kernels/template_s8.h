@@ -35,21 +35,11 @@ quantize_lanes(v16 x, v16 steps, v16 offset)
     return v16_min(v16_set1(12582912.0f + 255.0f), v16_max(v16_set1(12582912.0f), t));
 }
 
-/* The values of the first n lanes, each 4 of them stride after the last 4. */
-SST_INLINE void
-store_quads(s8_value *u, size_t stride, const size_t n, v16 lanes)
-{
-    s8_value    values[SST_LANES];
-
-    v16_store_values(values, lanes);
-    SST_UNROLL for (size_t i = 0; i < n; i += 4)
-        memcpy(u + i / 4 * stride, values + i, 4 * sizeof(s8_value));
-}
-
 static void
-quantize(const float *x, size_t n, void *values, size_t stride, sst_row_scale *row)
+quantize(const float *x, size_t n, void *values, sst_row_scale *row)
 {
     s8_value   *u = values;
+    s8_value    last[SST_LANES];
     float       low,
                 high,
                 range,
@@ -64,15 +54,18 @@ quantize(const float *x, size_t n, void *values, size_t stride, sst_row_scale *r
     row->scale = (range + nothing) / 255.0f;    /* NaN where one of x is not finite, so that it comes out */
     row->zero = steps > 0.0f ? (int32_t) (0.5f - low * steps) : 0;
     offset = v16_set1(12582912.0f + (float) row->zero);
-    for (; i + SST_LANES <= n; i += SST_LANES, u += SST_LANES / 4 * stride)
-        store_quads(u, stride, SST_LANES, quantize_lanes(v16_load(x + i), v16_set1(steps), offset));
+    for (; i + SST_LANES <= n; i += SST_LANES)
+        v16_store_values(u + i, quantize_lanes(v16_load(x + i), v16_set1(steps), offset));
     if (i < n)
-        store_quads(u, stride, n - i, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
+    {
+        v16_store_values(last, quantize_lanes(load_part(x + i, n - i, 0.0f), v16_set1(steps), offset));
+        memcpy(u + i, last, (n - i + 3) / 4 * 4 * sizeof(s8_value));
+    }
 }
 
 /* Before they are divided by their sum, softmax's results are 0 to exp(0) = 1, that of the largest x. */
 static void
-quantize_softmax(const float *x, size_t n, void *values, size_t stride, sst_row_scale *row)
+quantize_softmax(const float *x, size_t n, void *values, sst_row_scale *row)
 {
     s8_value   *u = values;
     v16         lanes = v16_load(x);
@@ -83,12 +76,12 @@ quantize_softmax(const float *x, size_t n, void *values, size_t stride, sst_row_
     top = v16_set1(greatest_lane(lanes));
 
     lanes = v16_set1(0.0f);
-    for (size_t i = 0; i < n; i += SST_LANES, u += SST_LANES / 4 * stride)
+    for (size_t i = 0; i < n; i += SST_LANES)
     {
         v16         e = v16_exp(v16_sub(v16_load(x + i), top));
 
         lanes = v16_add(lanes, e);
-        store_quads(u, stride, SST_LANES, v16_fma(e, v16_set1(255.0f), v16_set1(12582912.0f)));
+        v16_store_values(u + i, v16_fma(e, v16_set1(255.0f), v16_set1(12582912.0f)));
     }
     row->scale = 1.0f / (255.0f * sum_lanes(lanes));
     row->zero = 0;
@@ -201,38 +194,45 @@ quantize_panel(const float *x, size_t ldx, size_t n, size_t columns, sst_s8_pane
         panel->sum[c] = (int32_t) sums[c];
 }
 
+/* What gemm_s8 makes of the exact sums of one row and panel. */
+SST_INLINE void
+s8_finish(v16i sums, const sst_row_scale *row, const sst_s8_panel *panel, float *y, sst_epilogue epilogue)
+{
+    v16         scale = v16_mul(v16_set1(row->scale), v16_load(panel->scale));
+    v16         sum = v16_fma(v16_from_sums(sums, row->zero, panel->sum), scale, v16_load(panel->bias));
+
+    if (epilogue == SST_ADD)
+        sum = v16_add(v16_load(y), sum);
+    v16_store(y, sum);
+}
+
+#if defined(SST_OWN_GEMM_S8)
+static void gemm_s8(int rows, int panels, const void *x, size_t ldx, const sst_row_scale *scales, const void *w, size_t k,
+                    const char *ahead, float *y, size_t ldy, sst_epilogue epilogue);
+#else
 /* As gemm_tile: the sums stay in registers until they are floats. */
 SST_INLINE void
-s8_tile(const int rows, const int panels, const s8_value *x, const sst_row_scale *scales, const char *w, size_t k,
-        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
+s8_tile(const int rows, const int panels, const s8_value *x, size_t ldx, const sst_row_scale *scales, const char *w,
+        size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
     const size_t panel_bytes = sst_panel_bytes(SST_INT8, k);
     v16i        sums[SST_S8_ROWS][SST_S8_PANELS];
 
-    s8_sums(rows, panels, x, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums);
+    s8_sums(rows, panels, x, ldx, w + sizeof(sst_s8_panel), panel_bytes, (k + 3) / 4, ahead, sums);
     SST_UNROLL for (int p = 0; p < panels; p++)
     {
         const sst_s8_panel *panel = (const sst_s8_panel *) (w + p * panel_bytes);
 
         SST_UNROLL for (int r = 0; r < rows; r++)
-        {
-            float      *to = y + r * ldy + p * SST_LANES;
-            v16         scale = v16_mul(v16_set1(scales[r].scale), v16_load(panel->scale));
-            v16         sum = v16_fma(v16_from_sums(sums[r][p], scales[r].zero, panel->sum), scale,
-                                      v16_load(panel->bias));
-
-            if (epilogue == SST_ADD)
-                sum = v16_add(v16_load(to), sum);
-            v16_store(to, sum);
-        }
+            s8_finish(sums[r][p], &scales[r], panel, y + r * ldy + p * SST_LANES, epilogue);
     }
 }
 
 SST_INLINE void
-s8_rows(int rows, const int panels, const s8_value *x, const sst_row_scale *scales, const char *w, size_t k,
-        const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
+s8_rows(int rows, const int panels, const s8_value *x, size_t ldx, const sst_row_scale *scales, const char *w,
+        size_t k, const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
-#define CALL(n) s8_tile(n, panels, x, scales, w, k, ahead, y, ldy, epilogue)
+#define CALL(n) s8_tile(n, panels, x, ldx, scales, w, k, ahead, y, ldy, epilogue)
     switch (rows)
     {
         SST_CASES(SST_S8_ROWS, CALL);
@@ -241,11 +241,12 @@ s8_rows(int rows, const int panels, const s8_value *x, const sst_row_scale *scal
 }
 
 static void
-gemm_s8(int rows, int panels, const void *x, const sst_row_scale *scales, const void *w, size_t k,
+gemm_s8(int rows, int panels, const void *x, size_t ldx, const sst_row_scale *scales, const void *w, size_t k,
         const char *ahead, float *y, size_t ldy, sst_epilogue epilogue)
 {
     if (panels == 1)
-        s8_rows(rows, 1, x, scales, w, k, ahead, y, ldy, epilogue);
+        s8_rows(rows, 1, x, ldx, scales, w, k, ahead, y, ldy, epilogue);
     else
-        s8_rows(rows, SST_S8_PANELS, x, scales, w, k, ahead, y, ldy, epilogue);
+        s8_rows(rows, SST_S8_PANELS, x, ldx, scales, w, k, ahead, y, ldy, epilogue);
 }
+#endif

@@ -21,6 +21,8 @@ typedef __m512i v16i;
 #define v16_min(a, b) _mm512_min_ps(a, b)
 #define v16_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 
+#define v16i_load(p) _mm512_loadu_si512(p)
+
 #define v16_first(v) _mm512_cvtss_f32(v)
 #define v16_down(v, n) _mm512_castsi512_ps(_mm512_alignr_epi32(_mm512_castps_si512(v), _mm512_castps_si512(v), n))
 
