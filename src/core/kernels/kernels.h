@@ -27,7 +27,7 @@ typedef struct sst_row_scale
     int32_t     zero;           /* 0..255 */
 } sst_row_scale;
 
-/* How many rows and panels a gemm takes at once: one panel, or up to so many, 2 at least. */
+/* How many rows and panels a gemm takes at once at most. */
 typedef struct sst_tile
 {
     int         rows;
