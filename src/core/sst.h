@@ -95,7 +95,7 @@ sst_tick_call(const sst_tick *tick)
 typedef enum sst_precision
 {
     SST_FP32,
-    SST_INT8                    /* products of linear layers and attention, word embeddings; all else, and the head, stays float */
+    SST_INT8                    /* products of linear layers and attention, word embeddings; the head and all else stay float */
 } sst_precision;
 
 extern const char *sst_precision_name(sst_precision precision);
