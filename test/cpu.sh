@@ -63,7 +63,8 @@ build_in()
 	mkdir -p "$folder"
 	# shellcheck disable=SC2016  # make's own variable
 	ok "builds: $1" make -s -C "$folder" -f "$(realpath --relative-to="$folder" .)/Makefile" SANITIZE= \
-		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" host/test/{kernels,amx,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
+		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" \
+		host/test/{kernels,amx,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
 }
 
 # build_foreign NAME ARCH CC: statically, so that qemu needs no libraries.

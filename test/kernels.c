@@ -194,7 +194,6 @@ fill_up(float *x, size_t n, bool extremes)
         x[i] = -INFINITY;
 }
 
-
 /* Softmax in 8 bits: within half a step of softmax, and the same bytes as C. */
 static void
 test_quantize_softmax(const sst_kernels *kernels)

@@ -35,7 +35,7 @@ my %kept = (
 	int8 => ['builtin-040bb561', '458265db74e41ca14a2d8ca57143838c'],
 );
 my $dir = server_dir();
-my %lower = (x86_64 => ['avx2', 'avx512'], aarch64 => ['neon']);
+my %lower = (x86_64 => ['avx2', 'avxvnni', 'avx512', 'avx512vnni'], aarch64 => ['neon', 'neondot']);
 my @families = ('auto', 'c', @{ $lower{ (POSIX::uname())[4] } // [] });
 for my $precision (sort keys %kept)
 {
