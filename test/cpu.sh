@@ -3,8 +3,9 @@
 #
 # One answer on any CPU and from any compiler.  The core built by other
 # compilers and for other CPUs, and the very objects of the extension, goes
-# through kernels, formulas and golden rows, under qemu-user on CPUs that have more
-# or fewer instructions; the checksum over all logits is the same everywhere.
+# through kernels, attention, formulas and golden rows, under qemu-user on
+# CPUs that have more or fewer instructions; the checksum over all logits is
+# the same everywhere.
 # "base" adds the rows of the large model where no CPU is emulated, which takes
 # minutes.  Prints TAP.  What lacks its compiler or qemu is skipped;
 # "tools/install-packages cross" installs them.
@@ -22,8 +23,10 @@ arithmetic=$(sed -n 's/^#define SST_ARITHMETIC //p' src/core/packed.h)
 declare -A checksum=(
 	[1-tiny-fp32]=b1c6d158b41f0a23 [1-tiny-int8]=266ce10f08be21e9
 	[1-base-fp32]=29d1a08276a6fb6a [1-base-int8]=d5a746ccf1f0ee23
-	[2-tiny-fp32]=b1c6d158b41f0a23 [2-tiny-int8]=06fc1f41a728374d
-	[2-base-fp32]=29d1a08276a6fb6a [2-base-int8]=8d0c0f17ecdf4420
+	[2-tiny-fp32]=b1c6d158b41f0a23 [2-tiny-int8]=76ec338ea24dd25b
+	[2-base-fp32]=29d1a08276a6fb6a [2-base-int8]=debee73b250acdad
+	[3-tiny-fp32]=b1c6d158b41f0a23 [3-tiny-int8]=06fc1f41a728374d
+	[3-base-fp32]=29d1a08276a6fb6a [3-base-int8]=8d0c0f17ecdf4420
 )
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/sst-cpu.XXXXXX")
@@ -64,7 +67,7 @@ build_in()
 	# shellcheck disable=SC2016  # make's own variable
 	ok "builds: $1" make -s -C "$folder" -f "$(realpath --relative-to="$folder" .)/Makefile" SANITIZE= \
 		'SANITIZED_CORE=$(CORE:%=host/%)' "${@:2}" \
-		host/test/{kernels,amx,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
+		host/test/{kernels,attention,amx,formulas,damaged,golden_forward,tokenizer,golden_tokenizer}
 }
 
 # build_foreign NAME ARCH CC: statically, so that qemu needs no libraries.
@@ -114,15 +117,16 @@ run_on()
 {
 	local level=$1 folder=$2 emulator=("${@:3}")
 	echo "# ${folder#"$build/host/"} ${emulator[*]}"
-	ok "kernels end well" "${emulator[@]}" "$folder/kernels"
-	ok "formulas end well" "${emulator[@]}" "$folder/formulas"
-	ok "AMX, emulated, ends well" "${emulator[@]}" "$folder/amx" "$tmp/odd-int8.dsst"
-	ok "damaged files end well" "${emulator[@]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
-	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
+	ok "kernels end well" "${emulator[debee73b250acdad]}" "$folder/kernels"
+	ok "attention ends well" "${emulator[debee73b250acdad]}" "$folder/attention"
+	ok "formulas end well" "${emulator[debee73b250acdad]}" "$folder/formulas"
+	ok "AMX, emulated, ends well" "${emulator[debee73b250acdad]}" "$folder/amx" "$tmp/odd-int8.dsst"
+	ok "damaged files end well" "${emulator[debee73b250acdad]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
+	golden tiny fp32 "${emulator[debee73b250acdad]}" "$folder/golden_forward"
 	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
-	golden tiny int8 "${emulator[@]}" "$folder/golden_forward"
-	ok "the built-in model's vectors end well" "${emulator[@]}" "$folder/golden_forward" "$tmp/builtin.dsst" "$tmp/builtin.jsonl"
-	if [ -n "$with_base" ] && [ ${#emulator[@]} = 0 ]; then
+	golden tiny int8 "${emulator[debee73b250acdad]}" "$folder/golden_forward"
+	ok "the built-in model's vectors end well" "${emulator[debee73b250acdad]}" "$folder/golden_forward" "$tmp/builtin.dsst" "$tmp/builtin.jsonl"
+	if [ -n "$with_base" ] && [ ${#emulator[debee73b250acdad]} = 0 ]; then
 		golden base fp32 "$folder/golden_forward"
 		golden base int8 "$folder/golden_forward"
 	fi

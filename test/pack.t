@@ -19,7 +19,7 @@ sub fingerprint
 {
 	my ($precision) = @_;
 	return sha256_hex(join('', map { "$_ " . sha256_hex(read_file("$source/$_")) . "\n" }
-				'config.json', 'model.safetensors', 'vocab.txt') . "precision $precision\nlayout 3\narithmetic 2\n");
+				'config.json', 'model.safetensors', 'vocab.txt') . "precision $precision\nlayout 3\narithmetic 3\n");
 }
 my $digits = substr(fingerprint('fp32'), 0, 8);
 

@@ -70,7 +70,7 @@ store_part(float *x, size_t n, v16 v)
 }
 
 /*
- * 2^x for -126 <= x <= 0, or anything where x is NaN. Relative error below 2e-7 (checked in test/unit.c).
+ * 2^x for -126 <= x <= 0, or anything where x is NaN. Relative error below 2e-7 (checked in test/formulas.c).
  *
  * x = n + r with |r| <= 1/2: adding 1.5 * 2^23 rounds x to the integer n in the low bits of the sum. 2^r = 1 + r p(r), p of
  * degree 4: weighted minimax fit, 9.2e-8 relative.
