@@ -117,16 +117,16 @@ run_on()
 {
 	local level=$1 folder=$2 emulator=("${@:3}")
 	echo "# ${folder#"$build/host/"} ${emulator[*]}"
-	ok "kernels end well" "${emulator[debee73b250acdad]}" "$folder/kernels"
-	ok "attention ends well" "${emulator[debee73b250acdad]}" "$folder/attention"
-	ok "formulas end well" "${emulator[debee73b250acdad]}" "$folder/formulas"
-	ok "AMX, emulated, ends well" "${emulator[debee73b250acdad]}" "$folder/amx" "$tmp/odd-int8.dsst"
-	ok "damaged files end well" "${emulator[debee73b250acdad]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
-	golden tiny fp32 "${emulator[debee73b250acdad]}" "$folder/golden_forward"
+	ok "kernels end well" "${emulator[@]}" "$folder/kernels"
+	ok "attention ends well" "${emulator[@]}" "$folder/attention"
+	ok "formulas end well" "${emulator[@]}" "$folder/formulas"
+	ok "AMX, emulated, ends well" "${emulator[@]}" "$folder/amx" "$tmp/odd-int8.dsst"
+	ok "damaged files end well" "${emulator[@]}" "$folder/damaged" "$tmp/odd-fp32.dsst"
+	golden tiny fp32 "${emulator[@]}" "$folder/golden_forward"
 	[ -z "$level" ] || ok "kernels up to $level were tested" tested_up_to "$level"
-	golden tiny int8 "${emulator[debee73b250acdad]}" "$folder/golden_forward"
-	ok "the built-in model's vectors end well" "${emulator[debee73b250acdad]}" "$folder/golden_forward" "$tmp/builtin.dsst" "$tmp/builtin.jsonl"
-	if [ -n "$with_base" ] && [ ${#emulator[debee73b250acdad]} = 0 ]; then
+	golden tiny int8 "${emulator[@]}" "$folder/golden_forward"
+	ok "the built-in model's vectors end well" "${emulator[@]}" "$folder/golden_forward" "$tmp/builtin.dsst" "$tmp/builtin.jsonl"
+	if [ -n "$with_base" ] && [ ${#emulator[@]} = 0 ]; then
 		golden base fp32 "$folder/golden_forward"
 		golden base int8 "$folder/golden_forward"
 	fi
