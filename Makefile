@@ -8,8 +8,8 @@
 #   make installcheck         regression tests against the running server
 #   make fuzz MINUTES=30      any bytes as texts, models and their sources, 30 CPU minutes each
 #   make accuracy TSV=FILE    how well a model does on labelled texts
-#   make bench, bench-ort     how fast it is, alone and beside ONNX Runtime
-#   make bench-batching       what batches of several sizes bring
+#   make bench                how fast it is; bench-batching what batches bring
+#   make bench-peers TSV=FILE how fast and how right beside other engines
 
 EXTENSION = distilsst
 PG_CONFIG ?= pg_config

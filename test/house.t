@@ -14,7 +14,7 @@ binmode(Test::More->builder->failure_output, ':encoding(UTF-8)');
 sub files
 {
 	my @entries = map { glob "$_/*" } @_;
-	my @folders = grep { -d && !m{/node_modules$} } @entries;
+	my @folders = grep { -d } @entries;
 	my @files = grep { -f && (m{\.(?:[cht]|p[lm]|sh|py|js|mjs|sql|md|mk)$} || !/\./ && -x) } @entries;
 	return (@files, @folders ? files(@folders) : ());
 }
