@@ -16,8 +16,6 @@ logging.disable(logging.WARNING)
 import nncf
 import openvino
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from transformers import DistilBertForSequenceClassification
 
 
@@ -81,22 +79,6 @@ def transformers_peer(folder, precision):
     return Peer("transformers", precision, run)
 
 
-def export_onnx(folder, path):
-    """The model by torch's own exporter, with any number of texts of any length."""
-    model = DistilBertForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    example = torch.ones(2, 8, dtype=torch.int64)
-    sizes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens", max=512)}
-    torch.onnx.export(model, (), path, kwargs={"input_ids": example, "attention_mask": example}, dynamo=True,
-                      input_names=["input_ids", "attention_mask"], output_names=["logits"], verbose=False,
-                      external_data=False, dynamic_shapes={"input_ids": sizes, "attention_mask": sizes})
-
-
-def quantize_onnx(path, out):
-    """The usual int8 without calibration: weights beforehand, activations as they come."""
-    quant_pre_process(path, out, skip_symbolic_shape=True)
-    quantize_dynamic(out, out, per_channel=True, weight_type=QuantType.QInt8)
-
-
 def onnxruntime_peer(path, precision):
     opened = session(path)
     return Peer("ONNX Runtime", precision, lambda ids, mask: opened.run(None, {"input_ids": ids, "attention_mask": mask})[0])
@@ -116,13 +98,10 @@ def quantize_openvino(model, texts):
     return nncf.quantize(model, nncf.Dataset(inputs), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(inputs))
 
 
-def peers(folder, work, calibration):
-    """All peers with the model of a folder; files go into the folder `work`."""
+def peers(folder, calibration):
+    """All peers with the model of a folder, where export.py has been"""
     torch.set_num_threads(1)
-    torch.set_num_interop_threads(1) if torch.get_num_interop_threads() > 1 else None
-    export_onnx(folder, work + "/fp32.onnx")
-    quantize_onnx(work + "/fp32.onnx", work + "/int8.onnx")
-    model = openvino.convert_model(work + "/fp32.onnx")
-    return [onnxruntime_peer(work + "/int8.onnx", "int8"), openvino_peer(quantize_openvino(model, calibration), "int8"),
+    model = openvino.convert_model(folder + "/fp32.onnx")
+    return [onnxruntime_peer(folder + "/int8.onnx", "int8"), openvino_peer(quantize_openvino(model, calibration), "int8"),
             openvino_peer(model, "bf16"), transformers_peer(folder, "bf16"),
-            onnxruntime_peer(work + "/fp32.onnx", "fp32"), transformers_peer(folder, "fp32")]
+            onnxruntime_peer(folder + "/fp32.onnx", "fp32"), transformers_peer(folder, "fp32")]

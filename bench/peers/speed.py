@@ -49,8 +49,8 @@ def main():
         folder = env["WORK"] + "/" + model
         ours = [engines.Distilsst(env["ENGINE"], "%s/%s.dsst" % (folder, precision), precision, folder + "/ids")
                 for precision in ("int8", "fp32")]
-        progress(model + ": exporting and quantising")
-        peers = engines.peers(folder, folder, sentences[:int(env["CALIBRATION"])])
+        progress(model + ": opening and quantising")
+        peers = engines.peers(folder, sentences[:int(env["CALIBRATION"])])
         compare(ours[1], peers, texts["sentences"][:16])
         found["engines"] = [(engine.name, engine.precision) for engine in ours + peers]
         found["rows"] += measure(model, ours + peers, texts, repeats)
