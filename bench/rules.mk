@@ -19,7 +19,7 @@ bench-batching: all $(SYNTHETIC)
 # TSV=FILE, tab-separated, a header naming "label" and "sentence", "text" or "review": SST-2's dev set.
 bench-peers: all host/bench/engine $(SYNTHETIC)
 ifndef TSV
-	$(error usage: make bench-peers TSV=FILE [REPEATS=5] [ROWS=2000])
+	$(error usage: make bench-peers TSV=FILE [REPEATS=5] [ROWS=1000])
 endif
 	$(TOP)/tools/install-packages bench
 	$(BENCH_ENV) $(TOP)/bench/peers/run '$(TSV)'
