@@ -68,7 +68,8 @@ def terms_report(db, a):
              "%.3f" % (of[-1][1] - of[0][1]), percent(len(flips(of)) / len(of))) for template, of in said.items()]
     text = [by_model(db) + " Templates: %d; terms in each: %d." % (len(templates), len(terms)),
             table(["template", "lowest score", "highest score", "#gap", "#flip rate"], rows),
-            "Flip rate: terms whose label is not the template's commonest. The terms furthest from the template's median score:",
+            "Flip rate: the share of terms whose label is not the template's most common one. The terms furthest from the "
+            "template's median score:",
             table(["term", "#mean distance", "#furthest", "in", "#flips"],
                   [(markdown(term), "%+.3f" % mean, "%+.3f" % most, markdown(template), "%d of %d" % (n, len(templates)))
                    for term, mean, most, template, n in worst_terms(said)])]
