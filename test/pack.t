@@ -190,8 +190,8 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 {
 	my $odd = made_folder("$dir/odd", '3,75,5,37,33,307,3');
 	my %name_and_sha256 = (
-		fp32 => 'synthetic-dd8cdc64.dsst 603414ae308a2627f9bd5b5e1785fd849ccc8e08ab07db660282faa189f2b8e1',
-		int8 => 'synthetic-6de53a26.dsst ece668381ad65d73f05533d0a2d311c16f8f6a0f616f9610537248f65ccd0f26');
+		fp32 => 'synthetic-dc2eb517.dsst d6cce9a4579925c75e205c3e2b152eca8f3ff4010fa7eeaa7e1c59132236f755',
+		int8 => 'synthetic-1034ce31.dsst 9363ea36f39e4b1e328a0d3a79035590fa3a8440f3f82b82eb741fb619e212a0');
 	for my $precision (sort keys %name_and_sha256)
 	{
 		my $out = new_folder();
