@@ -189,7 +189,7 @@ sst_mapping_check(Mapping *m)
     ereport(ERROR,
             (errcode(ERRCODE_DATA_CORRUPTED),
              errmsg("the file of sentiment model \"%s\" has been changed", m->name),
-             errdetail("It was written to while this session had it in use."),
+             errdetail("It was written to, moved or touched while this session had it in use."),
              errdetail_log("The file is \"%s\".", m->path),
              change_hint()));
 }

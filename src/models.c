@@ -55,8 +55,10 @@ path_detail(const OpenModel *m)
 }
 
 static int
-model_hint(bool named)
+model_hint(bool named, int error_number)
 {
+    if (error_number == EACCES)
+        return errhint("The server's operating system user must be able to read it.");
     if (named)
         return errhint("sst2_models() lists the models that are installed. Install this one, under the same name, with "
                        "\"make install-model\" or by copying its file from another server.");
@@ -208,13 +210,13 @@ report_problem(const OpenModel *m, ModelProblem problem, bool named)
                 (errcode(ERRCODE_DATA_CORRUPTED),
                  errmsg("sentiment model \"%s\" cannot be used: %s", m->map.name, problem.text),
                  path_detail(m),
-                 model_hint(named)));
+                 model_hint(named, 0)));
     errno = problem.error_number;
     ereport(ERROR,
             (no_memory ? errcode(ERRCODE_OUT_OF_MEMORY) : errcode_for_file_access(),
              errmsg("could not open sentiment model \"%s\": %m", m->map.name),
              path_detail(m),
-             model_hint(named)));
+             model_hint(named, problem.error_number)));
 }
 
 static const char *

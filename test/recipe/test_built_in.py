@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from corpora import load_data, runs
 from evaluate import probabilities
 from network import classifier
+from swaps import TEMPLATES
 from teach import learner, mean_of_weights, opinion, targets
 
 
@@ -70,6 +71,13 @@ class BuiltIn(unittest.TestCase):
         self.assertTrue(all(taken.isdisjoint(runs(text)) for text, _ in data["sst2"] + data["short"]))
         self.assertTrue(all(len(data[name]) > 100 for name in ("sst2", "short", "reviews")))
         self.assertNotIn("<br", " ".join(text for text, _ in data["reviews"]))
+
+    def test_templates(self):
+        """What tools/bias asks by default, no model was taught to answer evenly"""
+        with open(os.path.join(os.path.dirname(__file__), "../../tools/analysis/templates.txt"), encoding="utf-8") as f:
+            asked = f.read().splitlines()
+        self.assertEqual(len(asked), 10)
+        self.assertTrue({t.format("{}") for kind in ("countries", "nationalities") for t in TEMPLATES[kind]}.isdisjoint(asked))
 
     def test_teach_and_distil(self):
         """Two teachers and their student: a folder in F16 that is right about what they were taught"""

@@ -21,7 +21,7 @@ like($answer, qr/^\{-?[\d.]+(e-\d+)?,-?[\d.]+(e-\d+)?\}$/, 'a made model answers
 # The session must say what is wrong with a file, live, and work again with a good one.
 sub refuses
 {
-	my ($path, $sqlstate, $message, $name) = @_;
+	my ($path, $sqlstate, $message, $name, $hint) = @_;
 	my ($shown) = $path =~ m{([^/]+)$};
 	my $expected = qq(sentiment model "$shown" cannot be used: $message);
 	$expected = qq(could not open sentiment model "$shown": $message) if $sqlstate =~ /58P01|42501/;
@@ -29,7 +29,7 @@ sub refuses
 	server_model($path);
 	for my $time ('first', 'second')
 	{
-		error_is($session->error("SELECT $text"), $sqlstate, $expected, qq(The file is "$path".), $HINT,
+		error_is($session->error("SELECT $text"), $sqlstate, $expected, qq(The file is "$path".), $hint // $HINT,
 			"$name, the $time time");
 	}
 	server_model($good);
@@ -60,7 +60,8 @@ refuses("$dir/missing.dsst", '58P01', 'No such file or directory', 'missing file
 refuses("$dir", 'XX001', 'it is empty or no regular file', 'directory');
 refuses(write_file("$dir/empty.dsst", ''), 'XX001', 'it is empty or no regular file', 'empty file');
 chmod 0, write_file("$dir/closed.dsst", $packed);
-refuses("$dir/closed.dsst", '42501', 'Permission denied', 'file that the server may not read');
+refuses("$dir/closed.dsst", '42501', 'Permission denied', 'file that the server may not read',
+	"The server's operating system user must be able to read it.");
 refuses_bytes("This is no model.\n" x 200, $not_packed, 'text file');
 refuses_bytes(read_file("$dir/good/model.safetensors"), $not_packed, 'safetensors file');
 refuses_bytes(substr($packed, 0, $_), $not_packed, "truncated to $_ bytes") for 1, 7;

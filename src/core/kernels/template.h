@@ -42,6 +42,17 @@ SST_FOLD(sum_lanes, v16_add)
 SST_FOLD(least_lane, v16_min)
 SST_FOLD(greatest_lane, v16_max)
 
+/* The greatest of x [n], whole vectors, in all lanes. */
+SST_INLINE v16
+greatest(const float *x, size_t n)
+{
+    v16         lanes = v16_load(x);
+
+    for (size_t i = SST_LANES; i < n; i += SST_LANES)
+        lanes = v16_max(lanes, v16_load(x + i));
+    return v16_set1(greatest_lane(lanes));
+}
+
 /* Load n < 16 floats; the other lanes are fill. */
 SST_INLINE v16
 load_part(const float *x, size_t n, float fill)
@@ -276,15 +287,10 @@ gelu(float *x, size_t n)
 static void
 softmax(float *x, size_t n)
 {
-    v16         lanes = v16_load(x);
-    v16         top,
-                scale;
+    const v16   top = greatest(x, n);
+    v16         lanes = v16_set1(0.0f);
+    v16         scale;
 
-    for (size_t i = SST_LANES; i < n; i += SST_LANES)
-        lanes = v16_max(lanes, v16_load(x + i));
-    top = v16_set1(greatest_lane(lanes));
-
-    lanes = v16_set1(0.0f);
     for (size_t i = 0; i < n; i += SST_LANES)
     {
         v16         e = v16_exp(v16_sub(v16_load(x + i), top));

@@ -68,14 +68,9 @@ static void
 quantize_softmax(const float *x, size_t n, void *values, sst_row_scale *row)
 {
     s8_value   *u = values;
-    v16         lanes = v16_load(x);
-    v16         top;
+    const v16   top = greatest(x, n);
+    v16         lanes = v16_set1(0.0f);
 
-    for (size_t i = SST_LANES; i < n; i += SST_LANES)
-        lanes = v16_max(lanes, v16_load(x + i));
-    top = v16_set1(greatest_lane(lanes));
-
-    lanes = v16_set1(0.0f);
     for (size_t i = 0; i < n; i += SST_LANES)
     {
         v16         e = v16_exp(v16_sub(v16_load(x + i), top));
