@@ -114,6 +114,8 @@ sub columns
 	return length $line;
 }
 
+my @written = ('Makefile', glob('*.md .ci/* .github/workflows/*'),
+	files('src', 'sql', 'tools', 'test', 'bench', 'docs', 'model'));
 my $fenced = 0;
 none('lines have at most 130 columns, but for tables, links and a server\'s words in Markdown', sub {
 	my ($file) = @_;
@@ -122,6 +124,7 @@ none('lines have at most 130 columns, but for tables, links and a server\'s word
 	$fenced = !$fenced if $file =~ /\.md$/ && $line =~ /^```/;
 	my $exempt = $file =~ /\.md$/ && ($line =~ /^\|/ || $line !~ / / || $fenced && $line =~ /^[A-Z]+:  /);
 	return !$exempt && columns($line) > 130;
-}, 'Makefile', glob('*.md .ci/* .github/workflows/*'), files('src', 'sql', 'tools', 'test', 'bench', 'docs', 'model'));
+}, @written);
+none('nothing is left of a merge', sub { /^(?:<{7}|>{7}) / }, @written);
 
 done_testing();
