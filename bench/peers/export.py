@@ -10,9 +10,10 @@ from transformers import DistilBertForSequenceClassification
 def export_onnx(folder, path):
     """The model by torch's own exporter, with any number of texts of any length."""
     model = DistilBertForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
-    example = torch.ones(2, 8, dtype=torch.int64)
+    # two tensors: the exporter takes one that is given twice for one input
+    ids, mask = torch.full((2, 8), 100), torch.ones(2, 8, dtype=torch.int64)
     sizes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens", max=512)}
-    torch.onnx.export(model, (), path, kwargs={"input_ids": example, "attention_mask": example}, dynamo=True,
+    torch.onnx.export(model, (), path, kwargs={"input_ids": ids, "attention_mask": mask}, dynamo=True,
                       input_names=["input_ids", "attention_mask"], output_names=["logits"], verbose=False,
                       external_data=False, dynamic_shapes={"input_ids": sizes, "attention_mask": sizes})
 
