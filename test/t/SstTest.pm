@@ -15,7 +15,7 @@ use File::Temp ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
-our @EXPORT = qw($ROOT $BUILD $BUILTIN $HINT $NAMED_HINT median read_file write_file server_dir made_folder pack_model
+our @EXPORT = qw($ROOT $BUILD $BUILTIN $HINT $NAMED_HINT read_file write_file server_dir made_folder pack_model
   made_model model_name models_folder install_bytes install_model configure server_model error_is);
 
 our $ROOT = realpath(dirname(__FILE__) . '/../..');
