@@ -127,7 +127,8 @@ CREATE OR REPLACE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN R
 CALL sst2_backfill('pairs', 'body', 'label', batch => 10);
 
 -- what was stopped is seen; of a dropped table nothing is left
-SELECT relation, role = current_user::regrole AS mine, done, estimated_total, fingerprint = sst2_fingerprint() AS model
+SELECT relation, role = current_user::regrole AS mine, running, done, estimated_total, estimated_end,
+    fingerprint = sst2_fingerprint() AS model
 FROM sst2_progress;
 DROP TABLE pairs;
 SELECT count(*) FROM sst2_progress;

@@ -196,10 +196,14 @@ CREATE TABLE sst2_backfills (
     "position" text[],
     done bigint NOT NULL,
     total bigint NOT NULL,
+    bytes bigint NOT NULL,
+    total_bytes bigint NOT NULL,
     started timestamptz NOT NULL,
     updated timestamptz NOT NULL,
     measured_from timestamptz NOT NULL,
     measured_done bigint NOT NULL,
+    measured_bytes bigint NOT NULL,
+    session_lock oid NOT NULL,
     PRIMARY KEY (relation, role, columns)
 );
 COMMENT ON TABLE sst2_backfills IS
@@ -207,15 +211,21 @@ COMMENT ON TABLE sst2_backfills IS
 'and the key up to which rows were seen; only sst2_backfill() writes it';
 
 CREATE VIEW sst2_progress AS
-    SELECT relation::regclass, role::regrole, done, total AS estimated_total, rate::real AS rows_per_second, started, updated,
-        updated + (total - done)::float8 / nullif(rate, 0::float8) * interval '1 second' AS estimated_end, fingerprint
+    SELECT relation::regclass, role::regrole, running, done, total AS estimated_total,
+        ((done - measured_done)::float8 / seconds)::real AS rows_per_second, started, updated,
+        -- by bytes, since long texts may come last; a batch that takes longer than we thought is about to end
+        CASE WHEN running AND bytes > measured_bytes THEN greatest(clock_timestamp(), updated + (total_bytes - bytes)::float8
+            / (bytes - measured_bytes)::float8 * seconds * interval '1 second') END AS estimated_end, fingerprint
     -- operators of exactly these types, which no schema of the search_path can offer before pg_catalog
-    FROM (SELECT *, (done - measured_done)::float8
-        / nullif(extract(epoch FROM updated - measured_from)::float8, 0::float8) AS rate FROM sst2_backfills) b
+    FROM (SELECT *, nullif(extract(epoch FROM updated - measured_from)::float8, 0::float8) AS seconds,
+        EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object'::text AND l.classid = b.tableoid AND l.objid = session_lock
+            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS running
+        FROM sst2_backfills b) b
     WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = relation);   -- a dropped table's row goes with the next backfill
 COMMENT ON VIEW sst2_progress IS
-'running and unfinished backfills: table, role, rows filled, about how many it will be, rows per second of all sessions that '
-'share it, since when, when the last batch ended, when it will be done, fingerprint of the model';
+'running and unfinished backfills: table, role, whether a session works on it, rows filled, about how many it will be, rows '
+'per second of all sessions that share it, since when, when the last batch ended, when it will be done (NULL if not known or not '
+'running), fingerprint of the model';
 GRANT SELECT ON sst2_progress TO PUBLIC;
 
 CREATE PROCEDURE sst2_backfill(rel regclass, text_column name, label_column name DEFAULT NULL, score_column name DEFAULT NULL,

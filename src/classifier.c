@@ -178,6 +178,12 @@ memo_put(Classifier *c, uint32 hash, const int32_t *ids, size_t count, const flo
     memcpy(memo_logits(c, entry), logits, c->model->shape.labels * sizeof(float));
 }
 
+void
+sst_classifier_forget(Classifier *c)
+{
+    memset(c->memo, 0, sizeof(c->memo));
+}
+
 /* ---- the batch ------------------------------------------------------------------------------- */
 
 static const int32_t *

@@ -51,6 +51,9 @@ extern SstReading sst_classifier_add_text(Classifier *c, Datum text, float *logi
 extern void sst_classifier_add_ids(Classifier *c, const int32_t *ids, size_t count, float *logits);
 extern void sst_classifier_flush(Classifier *c);
 
+/* Empty the memo. */
+extern void sst_classifier_forget(Classifier *c);
+
 /* The logits of token ids by a forward pass of their own: neither queue nor memo takes part. */
 extern void sst_classifier_forward(Classifier *c, const int32_t *ids, size_t count, float *logits);
 

@@ -7,6 +7,7 @@
 #include "postgres.h"
 
 #include <math.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "access/htup_details.h"
@@ -16,7 +17,6 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
-#include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
@@ -25,8 +25,9 @@
 #include "classifier.h"
 #include "table.h"
 
-#define COUNTED_TEXTS 1000      /* of the sample: we count their tokens */
-#define MEASURED_MS 500
+#define COUNTED_TEXTS 3000      /* of the sample: we count their tokens */
+#define MEASURED_MS 500         /* of CPU time */
+#define KNOWN_WITHIN 1.2        /* the planner's number of rows and that of the sample, a factor */
 
 /* The question, as parts of statements. */
 typedef struct Question
@@ -150,58 +151,40 @@ read_texts(const sst_model *model, const Sample *s)
     return (Reading) {sum.tokens / s->count, sum.truncated / s->count};
 }
 
+/* Of this process: unlike the clock, it stands still while others have the CPU. */
 static double
-milliseconds_since(instr_time began)
+cpu_milliseconds(void)
 {
-    instr_time  now;
+    struct timespec now;
 
-    INSTR_TIME_SET_CURRENT(now);
-    INSTR_TIME_SUBTRACT(now, began);
-    return INSTR_TIME_GET_MILLISEC(now);
-}
-
-/* The same on a single text, for a sample that has no other. */
-static double
-time_one(Classifier *c, Datum text, float *logits)
-{
-    const sst_model *model = sst_classifier_model(c);
-    int32_t    *ids = palloc(model->shape.positions * sizeof(int32_t));
-    const int   tokens = sst_text_tokenize(model, text, ids).tokens;
-    instr_time  began;
-
-    INSTR_TIME_SET_CURRENT(began);
-    sst_classifier_forward(c, ids, tokens, logits);
-    return milliseconds_since(began) / tokens;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
 }
 
 /*
- * Milliseconds per token, in batches like those of queries. We do not time the first text, which reads the model's file into
- * memory. What the memo answers counts no tokens and takes no time.
+ * Milliseconds per token, in batches like those of queries: that differs little between short and long texts. We do not time the
+ * first pass, which reads the model's file into memory. A query finds repeated texts in the memo, and so do we, but in ours is
+ * nothing from before.
  */
 static double
 time_tokens(Classifier *c, const Sample *s)
 {
     float      *logits = palloc(sst_classifier_model(c)->shape.labels * sizeof(float)); /* nobody reads them */
-    int64       before;
-    double      took = 0;
-    instr_time  began;
+    int64       tokens = 0;
+    double      began;
 
     sst_classifier_add_text(c, s->texts[0], logits);
     sst_classifier_flush(c);
-    before = sst_classifier_usage.tokens;
-    INSTR_TIME_SET_CURRENT(began);
-    for (int i = 1; i < s->count && took < MEASURED_MS; i++)
+    sst_classifier_forget(c);
+    began = cpu_milliseconds();
+    for (int i = 0; i < s->count && cpu_milliseconds() - began < MEASURED_MS; i++)
     {
-        sst_classifier_add_text(c, s->texts[i], logits);
-        if (i % sst_batch_size == 0)
+        tokens += sst_classifier_add_text(c, s->texts[i], logits).tokens;
+        if ((i + 1) % sst_batch_size == 0)
             sst_classifier_flush(c);
-        took = milliseconds_since(began);
     }
     sst_classifier_flush(c);
-    took = milliseconds_since(began);
-    if (sst_classifier_usage.tokens == before)
-        return time_one(c, s->texts[0], logits);
-    return took / (sst_classifier_usage.tokens - before);
+    return (cpu_milliseconds() - began) / tokens;
 }
 
 /* ---- the answer ------------------------------------------------------------------------------ */
@@ -224,16 +207,23 @@ measure(const Question *q, const Sample *s, double rows, int processes, Datum *v
 
 /*
  * We take the planner's number of rows unless the sample knows better: if the sample is the whole table, if the table was never
- * analyzed, or if a policy hides rows from the caller. Then we scale the sample up.
+ * analyzed or has since got rows of another size, or if a policy hides rows from the caller. Then we scale the sample up.
  */
+static bool
+planner_knows(const PlannedWork *work, const SstSample *part, double sampled, Oid relation)
+{
+    return part->percent < 100 && part->analyzed && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED &&
+        work->rows < sampled * KNOWN_WITHIN && sampled < work->rows * KNOWN_WITHIN;
+}
+
 static void
 estimate(const Question *q, Oid relation, Datum *values, bool *nulls)
 {
-    const PlannedWork work = plan_work(q);
     const SstSample part = sst_table_sample(relation, true);
+    const PlannedWork work = plan_work(q);
     const Sample s = read_sample(q, part.percent);
-    const bool  planned = part.percent < 100 && part.analyzed && check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
-    const double rows = planned ? work.rows : rint(s.rows * 100 / part.percent);
+    const double sampled = rint(s.rows * 100 / part.percent);
+    const double rows = planner_knows(&work, &part, sampled, relation) ? work.rows : sampled;
 
     values[0] = Int64GetDatum((int64) rows);
     memset(nulls + 1, s.count == 0, 5);

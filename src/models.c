@@ -59,6 +59,9 @@ model_hint(bool named, int error_number)
 {
     if (error_number == EACCES)
         return errhint("The server's operating system user must be able to read it.");
+    if (error_number == 0)
+        return errhint("Remove that file, and install the model again with \"make install-model\" or by copying its file from "
+                       "another server.");
     if (named)
         return errhint("sst2_models() lists the models that are installed. Install this one, under the same name, with "
                        "\"make install-model\" or by copying its file from another server.");

@@ -21,7 +21,7 @@
 
 #include "table.h"
 
-#define SAMPLED_BLOCKS 1000
+#define SAMPLED_BLOCKS 3000
 
 static void
 check_kind(Oid relation, bool materialized_views)
@@ -102,12 +102,20 @@ sst_table_schema_of(Oid function)
     return quote_identifier(get_namespace_name(get_func_namespace(function)));
 }
 
-/* Adds a table's blocks. Before PostgreSQL 14 a table that was never analyzed looks like an empty one that was. */
+/*
+ * Adds the blocks of a table or of its partition. Before PostgreSQL 14 a table that was never analyzed looks like an empty one
+ * that was. TABLESAMPLE takes all rows of a foreign table, from a server that may have other models.
+ */
 static void
 add_blocks(Oid relation, double *blocks, bool *analyzed)
 {
     Relation    rel = table_open(relation, NoLock);
 
+    if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+        ereport(ERROR,
+                (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                 errmsg("partition \"%s\" is a foreign table", RelationGetRelationName(rel)),
+                 errhint("Name each of the other partitions, and on the foreign server the table that it stands for.")));
     if (RELKIND_HAS_STORAGE(rel->rd_rel->relkind) && rel->rd_rel->relkind != RELKIND_SEQUENCE)
     {
         *blocks += RelationGetNumberOfBlocks(rel);

@@ -41,8 +41,8 @@ typedef struct SstSample
 } SstSample;
 
 /*
- * How to sample about 1,000 blocks of a table, if with_children together with its partitions and children. A smaller table is
- * taken whole.
+ * How to sample about 3,000 blocks of a table, if with_children together with its partitions and children. A smaller table is
+ * taken whole. Raises an ERROR if one of them is a foreign table.
  */
 extern SstSample sst_table_sample(Oid relation, bool with_children);
 

@@ -99,22 +99,22 @@ position_of(const Target *target, const SPITupleTable *rows, uint64 row)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* A NOTICE every few seconds, also within a long batch. classified: how many of its rows are. */
+/* A NOTICE every few seconds, also within a long batch. classified: what is done of it. */
 static void
-say_progress(Backfill *b, int64 classified)
+say_progress(Backfill *b, Work classified)
 {
     const Progress *p = &b->progress;
     const TimestampTz now = GetCurrentTimestamp();
-    const double done = p->done + classified;
-    const int64 left = p->rate > 0 ? (int64) (Max(0, p->total - done) / p->rate) : 0;
+    const double done = p->done + classified.rows;
+    const int64 left = p->bytes_rate > 0 ? (int64) (Max(0, p->bytes_left - classified.bytes) / p->bytes_rate) : 0;
 
     if (!TimestampDifferenceExceeds(b->said, now, NOTICE_MS))
         return;
     b->said = now;
-    if (p->rate > 0)
+    if (p->bytes_rate > 0)
         ereport(NOTICE,
                 (errmsg("sst2_backfill: %.0f of about %lld rows, %.0f rows/s, about %lld:%02d:%02d left", done,
-                        (long long) p->total, p->rate, (long long) (left / 3600), (int) (left / 60 % 60), (int) (left % 60))));
+                        (long long) p->total, p->rows_rate, (long long) (left / 3600), (int) (left / 60 % 60), (int) (left % 60))));
     else
         ereport(NOTICE,
                 (errmsg("sst2_backfill: %.0f of about %lld rows", done, (long long) p->total)));
@@ -122,20 +122,23 @@ say_progress(Backfill *b, int64 classified)
 
 /* ---- a batch --------------------------------------------------------------------------------- */
 
-/* The logits [count][C] of the texts of these rows. */
+/* The logits [count][C] of the texts of these rows. *done says how much work that was. */
 static float *
-classify_rows(Backfill *b, Classifier *c, const Target *target, const SPITupleTable *rows, int count)
+classify_rows(Backfill *b, Classifier *c, const Target *target, const SPITupleTable *rows, int count, Work *done)
 {
     const size_t labels = sst_classifier_model(c)->shape.labels;
     float      *logits = palloc_extended(count * labels * sizeof(float), MCXT_ALLOC_HUGE);
 
+    *done = (Work) {0};
     for (int i = 0; i < count; i++)
     {
         bool        is_null;
         Datum       text = SPI_getbinval(rows->vals[i], rows->tupdesc, target->keys + 1, &is_null);
 
         sst_classifier_add_text(c, text, logits + i * labels);
-        say_progress(b, i);
+        say_progress(b, *done);
+        done->rows++;
+        done->bytes += sst_target_bytes(text);
     }
     sst_classifier_flush(c);
     return logits;
@@ -163,10 +166,11 @@ store_answers(const Target *target, TupleDesc row, const SPITupleTable *rows, in
     return store;
 }
 
-/* Fill the next rows after the position that nobody else has locked. Returns how many; *last is the key of the last one. */
-static int
+/* Fill the next rows after the position that nobody else has locked. Returns the work; *last is the key of the last row. */
+static Work
 fill_batch(Backfill *b, const Target *target, Position *last)
 {
+    Work        done = {0};
     const SPITupleTable *rows;
     Tuplestorestate *answers;
     TupleDesc   row;
@@ -177,17 +181,17 @@ fill_batch(Backfill *b, const Target *target, Position *last)
     sst_target_select(target, &b->position, b->batch, true);
     count = (int) SPI_processed;
     if (count == 0)
-        return 0;
+        return done;
     rows = SPI_tuptable;
     c = sst_classifier_for(NULL);
-    logits = classify_rows(b, c, target, rows, count);
+    logits = classify_rows(b, c, target, rows, count, &done);
     row = sst_target_answer_row(target);
     answers = store_answers(target, row, rows, count, sst_classifier_model(c), logits);
     *last = position_of(target, rows, count - 1);
     sst_target_update(target, row, answers, count);
     tuplestore_end(answers);
     b->filled += count;
-    return count;
+    return done;
 }
 
 /* ---- the passes ------------------------------------------------------------------------------ */
@@ -196,7 +200,7 @@ static void
 end_batch(Backfill *b)
 {
     commit(b);
-    say_progress(b, 0);
+    say_progress(b, (Work) {0});
     if (b->pause > 0)
         DirectFunctionCall1(pg_sleep, Float8GetDatum(b->pause));
 }
@@ -207,11 +211,11 @@ follow_key(Backfill *b)
 {
     Target     *target = find_target(b);
     Position    last;
-    int         count = fill_batch(b, target, &last);
+    Work        done = fill_batch(b, target, &last);
 
-    if (count == 0)
+    if (done.rows == 0)
         return false;
-    sst_progress_advance(&b->progress, target, count, &last);
+    sst_progress_advance(&b->progress, target, done, &last);
     go_to(b, target, &last);
     end_batch(b);
     return true;
@@ -316,6 +320,7 @@ begin(FunctionCallInfo fcinfo, Backfill *b)
     strlcpy(b->fingerprint, sst_classifier_model(sst_classifier_for(NULL))->fingerprint, sizeof(b->fingerprint));
     target = sst_target(&b->names, b->fingerprint);
     b->index = target->index;
+    sst_target_select(target, &b->position, 0, true);   /* a caller without rights leaves no row in sst2_backfills */
     b->progress = (Progress) {
         .function = fcinfo->flinfo->fn_oid, .relation = b->names.relation, .role = GetUserId(),
         .columns = {target->text.number, target->label.number, target->score.number, target->model.number}

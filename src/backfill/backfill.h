@@ -74,8 +74,18 @@ extern void sst_target_wait(const Target *target, const Position *row);
 /* Must any row be filled? */
 extern bool sst_target_is_due(const Target *target);
 
-/* About how many? */
-extern int64 sst_target_count_due(const Target *target, Oid relation);
+/* Work that is done or due. */
+typedef struct Work
+{
+    int64       rows;
+    int64       bytes;          /* about what the model reads of their texts, which is what takes the time */
+} Work;
+
+/* What a row's text adds to the bytes. */
+extern int64 sst_target_bytes(Datum text);
+
+/* About how much is due? */
+extern Work sst_target_count_due(const Target *target, Oid relation);
 
 /* Columns of the answers: the key's, then these. */
 #define ANSWER_LABEL(target) ((target)->keys)
@@ -98,16 +108,22 @@ typedef struct Progress
     Oid         role;
     int16       columns[4];
     bool        keeps_position;
-    int64       done;
+    Oid         lock;           /* of a session that works on it, see sst_progress_begin */
+    int64       done;           /* rows */
     int64       total;
-    double      rate;           /* rows per second; 0: not known yet */
+    int64       bytes_left;
+    double      rows_rate;      /* per second; 0: not known yet */
+    double      bytes_rate;
 } Progress;
 
-/* Begin, or go on from the position of an unfinished backfill of the same columns by the same role and model. */
-extern void sst_progress_begin(Progress *progress, const Target *target, int64 due, Position *position);
+/*
+ * Begin, or go on from the position of an unfinished backfill of the same columns by the same role and model. Until
+ * sst_progress_end() or an ERROR the session holds a lock by which sst2_progress sees that it works.
+ */
+extern void sst_progress_begin(Progress *progress, const Target *target, Work due, Position *position);
 
 /* Count further rows as filled, and keep a position unless it is NULL. */
-extern void sst_progress_advance(Progress *progress, const Target *target, int64 filled, const Position *position);
+extern void sst_progress_advance(Progress *progress, const Target *target, Work filled, const Position *position);
 
 extern void sst_progress_end(const Progress *progress);
 

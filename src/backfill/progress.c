@@ -9,8 +9,10 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -25,15 +27,15 @@
 
 /* ---- statements as the owner ----------------------------------------------------------------- */
 
-/* Every statement's first three parameters name its row; up to three more follow. */
+/* Every statement's first three parameters name its row; up to six more follow. */
 #define MINE "relation = $1 AND role = $2 AND columns = $3"
 
 typedef struct Parameters
 {
     int         count;
-    Oid         type[8];
-    Datum       value[8];
-    char        null[8];        /* 'n' or ' ' */
+    Oid         type[9];
+    Datum       value[9];
+    char        null[9];        /* 'n' or ' ' */
 } Parameters;
 
 static void
@@ -159,70 +161,105 @@ static void
 read_counts(Progress *progress)
 {
     bool        is_null;
-    Datum       rate;
+    double      seconds;
 
     if (SPI_processed == 0)     /* another session has ended it */
         return;
     progress->done = DatumGetInt64(result(1, &is_null));
     progress->total = DatumGetInt64(result(2, &is_null));
-    rate = result(3, &is_null);
-    progress->rate = is_null ? 0 : DatumGetFloat8(rate);
+    progress->bytes_left = DatumGetInt64(result(3, &is_null));
+    seconds = DatumGetFloat8(result(4, &is_null));
+    progress->rows_rate = seconds > 0 ? DatumGetInt64(result(5, &is_null)) / seconds : 0;
+    progress->bytes_rate = seconds > 0 ? DatumGetInt64(result(6, &is_null)) / seconds : 0;
 }
+
+/*
+ * A lock on an object of sst2_backfills that only this backfill has. Locks of the session outlive its transactions, but not an
+ * ERROR.
+ */
+static LOCKTAG
+session_lock(const Progress *progress)
+{
+    LOCKTAG     tag;
+
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, get_relname_relid(TABLE, get_func_namespace(progress->function)), progress->lock, 0);
+    return tag;
+}
+
+static void
+hold_session_lock(Progress *progress)
+{
+    const Oid   whose[] = {progress->relation, progress->role};
+    LOCKTAG     tag;
+
+    progress->lock = hash_combine(hash_bytes((const unsigned char *) whose, sizeof(whose)),
+                                  hash_bytes((const unsigned char *) progress->columns, sizeof(progress->columns)));
+    tag = session_lock(progress);
+    (void) LockAcquire(&tag, ShareLock, true, false);
+}
+
+#define COUNTS "done, total, total_bytes - bytes, extract(epoch FROM updated - measured_from)::float8," \
+    " done - measured_done, bytes - measured_bytes"
 
 /*
  * A position holds for one index and one model. Where a policy decides which rows the caller sees, it may see others next time,
  * for a policy can depend on any setting: then there is no position. What dropped tables have left goes.
  */
 void
-sst_progress_begin(Progress *progress, const Target *target, int64 due, Position *position)
+sst_progress_begin(Progress *progress, const Target *target, Work due, Position *position)
 {
     Parameters  p = parameters_of(progress);
     Datum       array;
     bool        is_null;
 
+    hold_session_lock(progress);
     progress->keeps_position = check_enable_rls(progress->relation, InvalidOid, true) != RLS_ENABLED;
     add_parameter(&p, OIDOID, ObjectIdGetDatum(target->index), false);
     add_parameter(&p, TEXTOID, CStringGetTextDatum(target->fingerprint), false);
-    add_parameter(&p, INT8OID, Int64GetDatum(due), false);
+    add_parameter(&p, INT8OID, Int64GetDatum(due.rows), false);
+    add_parameter(&p, INT8OID, Int64GetDatum(due.bytes), false);
+    add_parameter(&p, OIDOID, ObjectIdGetDatum(progress->lock), false);
     add_parameter(&p, BOOLOID, BoolGetDatum(progress->keeps_position), false);
     execute_as_owner(progress, "DELETE FROM %s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation)",
                      &(Parameters) {0});
     execute_as_owner(progress,
-                     "INSERT INTO %s AS b VALUES ($1, $2, $3, $4, $5, NULL, 0, $6, now(), now(), now(), 0)"
+                     "INSERT INTO %s AS b VALUES ($1, $2, $3, $4, $5, NULL, 0, $6, 0, $7, now(), now(), now(), 0, 0, $8)"
                      " ON CONFLICT (relation, role, columns) DO UPDATE SET (key_index, fingerprint, position, done, total,"
-                     "   started, updated, measured_from, measured_done) ="
-                     " (SELECT $4, $5, CASE WHEN same AND b.key_index = $4 AND $7 THEN b.position END,"
-                     "   d.done, d.done + $6, CASE WHEN same THEN b.started ELSE now() END, now(), now(), d.done"
-                     "   FROM (SELECT b.fingerprint = $5 AS same) s,"
-                     "   LATERAL (SELECT CASE WHEN same THEN b.done ELSE 0 END AS done) d)"
-                     " RETURNING done, total, NULL::float8, position", &p);
+                     "   bytes, total_bytes, started, updated, measured_from, measured_done, measured_bytes) ="
+                     " (SELECT $4, $5, CASE WHEN same AND b.key_index = $4 AND $9 THEN b.position END, d.done, d.done + $6,"
+                     "   d.bytes, d.bytes + $7, CASE WHEN same THEN b.started ELSE now() END, now(), now(), d.done, d.bytes"
+                     "   FROM (SELECT b.fingerprint = $5 AS same) s, LATERAL (SELECT CASE WHEN same THEN b.done ELSE 0 END AS done,"
+                     "   CASE WHEN same THEN b.bytes ELSE 0 END AS bytes) d)"
+                     " RETURNING " COUNTS ", position", &p);
     read_counts(progress);
-    array = result(4, &is_null);
+    array = result(7, &is_null);
     position->set = false;
     if (!is_null)
         position_from_array(target, array, position);
 }
 
 void
-sst_progress_advance(Progress *progress, const Target *target, int64 filled, const Position *position)
+sst_progress_advance(Progress *progress, const Target *target, Work filled, const Position *position)
 {
     const bool  moves = position && progress->keeps_position;
     Parameters  p = parameters_of(progress);
 
-    add_parameter(&p, INT8OID, Int64GetDatum(filled), false);
+    add_parameter(&p, INT8OID, Int64GetDatum(filled.rows), false);
+    add_parameter(&p, INT8OID, Int64GetDatum(filled.bytes), false);
     add_parameter(&p, TEXTARRAYOID, moves ? position_to_array(target, position) : (Datum) 0, !moves);
     execute_as_owner(progress,
-                     "UPDATE %s SET done = done + $4, total = greatest(total, done + $4), updated = clock_timestamp(),"
-                     " position = coalesce($5, position) WHERE " MINE
-                     " RETURNING done, total, (done - measured_done)"
-                     "   / nullif(extract(epoch FROM updated - measured_from), 0)::float8", &p);
+                     "UPDATE %s SET done = done + $4, total = greatest(total, done + $4),"
+                     " bytes = bytes + $5, total_bytes = greatest(total_bytes, bytes + $5),"
+                     " updated = clock_timestamp(), position = coalesce($6, position) WHERE " MINE " RETURNING " COUNTS, &p);
     read_counts(progress);
 }
 
 void
 sst_progress_end(const Progress *progress)
 {
+    const LOCKTAG tag = session_lock(progress);
     Parameters  p = parameters_of(progress);
 
     execute_as_owner(progress, "DELETE FROM %s WHERE " MINE, &p);
+    (void) LockRelease(&tag, ShareLock, true);
 }

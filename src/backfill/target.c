@@ -6,6 +6,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/htup_details.h"
@@ -29,6 +30,9 @@
 #include "backfill.h"
 
 #define ANSWERS "sst2_answers"  /* what the UPDATE calls the answers */
+
+#define READ_BYTES 2300         /* of a text: 512 tokens of English */
+#define ROW_BYTES 16            /* what else a row costs, by the time it takes */
 
 /* ---- columns --------------------------------------------------------------------------------- */
 
@@ -323,11 +327,11 @@ sst_target_wait(const Target *t, const Position *row)
 }
 
 static int64
-first_value(void)
+number(int column)
 {
     bool        is_null;
 
-    return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+    return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &is_null));
 }
 
 bool
@@ -340,14 +344,25 @@ sst_target_is_due(const Target *t)
 }
 
 int64
+sst_target_bytes(Datum text)
+{
+    return ROW_BYTES + Min(toast_raw_datum_size(text) - VARHDRSZ, READ_BYTES);
+}
+
+Work
 sst_target_count_due(const Target *t, Oid relation)
 {
     const Position none = {false};
     const SstSample part = sst_table_sample(relation, get_rel_relkind(relation) == RELKIND_PARTITIONED_TABLE);
+    const double scale = 100 / part.percent;
+    int64       rows;
 
-    select_by_key(t, psprintf("SELECT pg_catalog.count(*) FROM %s t TABLESAMPLE SYSTEM (%.17g) WHERE %s",
-                              t->table, part.percent, t->due), &none);
-    return (int64) (first_value() * 100 / part.percent);
+    select_by_key(t, psprintf("SELECT pg_catalog.count(*),"
+                              " COALESCE(pg_catalog.sum(LEAST(pg_catalog.octet_length(t.%s::pg_catalog.text), %d)), 0)"
+                              " FROM %s t TABLESAMPLE SYSTEM (%.17g) WHERE %s",
+                              t->text.name, READ_BYTES, t->table, part.percent, t->due), &none);
+    rows = number(1);
+    return (Work) {.rows = (int64) (rows * scale), .bytes = (int64) ((number(2) + rows * ROW_BYTES) * scale)};
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */

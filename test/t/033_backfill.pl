@@ -98,8 +98,9 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	# One that begins later goes on where the first has come to, and another that fills other columns begins at the start.
 	make_table(100);
 	start_and_pause($sessions[0], 30);
-	is($boss->query(q(SELECT relation, role, done, estimated_total, fingerprint = sst2_fingerprint() FROM sst2_progress)),
-		'reviews|postgres|30|100|t', 'sst2_progress shows one that runs');
+	is($boss->query(q(SELECT relation, role, running, done, estimated_total, fingerprint = sst2_fingerprint() FROM sst2_progress)),
+		'reviews|postgres|t|30|100|t', 'sst2_progress shows one that runs');
+	is($boss->query('SELECT estimated_end >= now() FROM sst2_progress'), 't', 'and it does not end in the past');
 	is(filled_by($sessions[1]->try(q(CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'a second session does the rest');
 	is(filled_by($sessions[1]->try(q(CALL sst2_backfill('reviews', 'body', NULL, 'score')))), 100,
 		'other columns are another backfill');
@@ -115,7 +116,7 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	start_and_pause($session, 30);
 	$boss->query("SELECT pg_terminate_backend(${\ $session->pid})");
 	$session->finish;
-	is($boss->query('SELECT done FROM sst2_progress'), 30, 'what is unfinished is shown');
+	is($boss->query('SELECT running, done, estimated_end FROM sst2_progress'), 'f|30|', 'what is unfinished is shown');
 	is($boss->query('SELECT "position" FROM sst2_backfills'), '{30}', 'with the key to go on from');
 	is(filled_by(SstTest::Session->new->try(q(CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'and only the rest is done');
 	once();
@@ -157,6 +158,14 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	right_is(101, 'and filled');
 	is($boss->query('SELECT string_agg(id::text, \' \' ORDER BY ctid) FROM filled WHERE id IN (1, 31, 100)'), '31 100 1',
 		'after those behind it');
+
+	# Long texts come last: the end is estimated by what the model reads of a text, and 16 bytes.
+	make_table(4);
+	$boss->query(q(UPDATE reviews SET body = CASE WHEN id < 4 THEN 'fine' ELSE repeat('word ', 1000) END));
+	$session = SstTest::Session->new;
+	start_and_pause($session, 3);
+	is($boss->query('SELECT done, total, bytes, total_bytes FROM sst2_backfills'), '3|4|60|2376', 'long texts count for more');
+	$boss->query("SELECT pg_terminate_backend(${\ $session->pid})");
 
 	# A key that is written in one way and read in another.
 	$boss->query(<<'SQL');
@@ -219,6 +228,7 @@ SQL
 	my $plain = SstTest::Session->new(user => 'sst_test_plain');
 	my $call = q(CALL sst2_backfill('reviews', 'body', 'label'));
 	is($plain->error($call)->{sqlstate}, '42501', 'a role without rights on the table');
+	is(number('sst2_progress'), 0, 'leaves no trace');
 	$boss->query('GRANT SELECT (id, body, label), UPDATE (label) ON reviews TO sst_test_plain');
 	is(filled_by($plain->try($call)), 40, 'the rights on its columns are enough');
 	is($plain->error("$_ sst2_backfills")->{sqlstate}, '42501', "nobody may $_ what the backfills go by")
