@@ -59,9 +59,6 @@ model_hint(bool named, int error_number)
 {
     if (error_number == EACCES)
         return errhint("The server's operating system user must be able to read it.");
-    if (error_number == 0)
-        return errhint("Remove that file, and install the model again with \"make install-model\" or by copying its file from "
-                       "another server.");
     if (named)
         return errhint("sst2_models() lists the models that are installed. Install this one, under the same name, with "
                        "\"make install-model\" or by copying its file from another server.");
@@ -162,7 +159,7 @@ keep_small_tables(OpenModel *m)
 static ModelProblem
 open_file(OpenModel *m)
 {
-    ModelProblem problem;
+    ModelProblem problem = {NULL};
     sst_status  status;
 
     problem.text = sst_mapping_open(&m->map, &problem.error_number);
@@ -177,7 +174,7 @@ open_file(OpenModel *m)
     sst_mapping_check(&m->map);
     /* a path means whatever lies there */
     if (!is_absolute_path(m->asked) && strcmp(m->asked, m->model.name) != 0)
-        return (ModelProblem) {.text = psprintf("its file holds another model, \"%s\"", m->model.name)};
+        return (ModelProblem) {.text = psprintf("its file holds another model, \"%s\"", m->model.name), .misnamed = true};
     return (ModelProblem) {.text = NULL};
 }
 
@@ -202,6 +199,13 @@ sst_models_inspect(const char *name, ModelProblem *problem)
     return m;
 }
 
+static int
+misnamed_hint(const OpenModel *m)
+{
+    return errhint("Rename that file to \"%s.dsst\", and install \"%s\" again, with \"make install-model\" or by copying its "
+                   "file from another server.", m->model.name, m->asked);
+}
+
 static void
 report_problem(const OpenModel *m, ModelProblem problem, bool named)
 {
@@ -213,7 +217,7 @@ report_problem(const OpenModel *m, ModelProblem problem, bool named)
                 (errcode(ERRCODE_DATA_CORRUPTED),
                  errmsg("sentiment model \"%s\" cannot be used: %s", m->map.name, problem.text),
                  path_detail(m),
-                 model_hint(named, 0)));
+                 problem.misnamed ? misnamed_hint(m) : model_hint(named, 0)));
     errno = problem.error_number;
     ereport(ERROR,
             (no_memory ? errcode(ERRCODE_OUT_OF_MEMORY) : errcode_for_file_access(),

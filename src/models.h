@@ -30,6 +30,7 @@ typedef struct ModelProblem
 {
     const char *text;           /* a clause; NULL: no problem */
     int         error_number;   /* errno of the system call that failed, or 0 */
+    bool        misnamed;       /* the file is another model's */
 } ModelProblem;
 
 /*

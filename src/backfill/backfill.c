@@ -113,8 +113,9 @@ say_progress(Backfill *b, Work classified)
     b->said = now;
     if (p->bytes_rate > 0)
         ereport(NOTICE,
-                (errmsg("sst2_backfill: %.0f of about %lld rows, %.0f rows/s, about %lld:%02d:%02d left", done,
-                        (long long) p->total, p->rows_rate, (long long) (left / 3600), (int) (left / 60 % 60), (int) (left % 60))));
+                (errmsg("sst2_backfill: %.0f of about %lld rows, %.0f rows/s, about %lld:%02d:%02d left",
+                        done, (long long) p->total, p->rows_rate,
+                        (long long) (left / 3600), (int) (left / 60 % 60), (int) (left % 60))));
     else
         ereport(NOTICE,
                 (errmsg("sst2_backfill: %.0f of about %lld rows", done, (long long) p->total)));

@@ -228,8 +228,8 @@ sst_progress_begin(Progress *progress, const Target *target, Work due, Position 
                      "   bytes, total_bytes, started, updated, measured_from, measured_done, measured_bytes) ="
                      " (SELECT $4, $5, CASE WHEN same AND b.key_index = $4 AND $9 THEN b.position END, d.done, d.done + $6,"
                      "   d.bytes, d.bytes + $7, CASE WHEN same THEN b.started ELSE now() END, now(), now(), d.done, d.bytes"
-                     "   FROM (SELECT b.fingerprint = $5 AS same) s, LATERAL (SELECT CASE WHEN same THEN b.done ELSE 0 END AS done,"
-                     "   CASE WHEN same THEN b.bytes ELSE 0 END AS bytes) d)"
+                     "   FROM (SELECT b.fingerprint = $5 AS same) s, LATERAL (SELECT"
+                     "   CASE WHEN same THEN b.done ELSE 0 END AS done, CASE WHEN same THEN b.bytes ELSE 0 END AS bytes) d)"
                      " RETURNING " COUNTS ", position", &p);
     read_counts(progress);
     array = result(7, &is_null);

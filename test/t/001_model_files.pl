@@ -144,7 +144,8 @@ is($session->query("SELECT $text"), $answer, 'the session goes on');
 		server_model($other) unless $form;
 		error_is($session->error('SELECT sst2_label(\'a\'' . ($form ? ", '$form')" : ')')), 'XX001',
 			qq(sentiment model "$other" cannot be used: its file holds another model, "$name"),
-			'The file is "' . models_folder() . qq(/$other.dsst".), $form ? $NAMED_HINT : $HINT,
+			'The file is "' . models_folder() . qq(/$other.dsst".), qq(Rename that file to "$name.dsst", and install "$other" )
+			  . 'again, with "make install-model" or by copying its file from another server.',
 			'a file under the name of another model');
 	}
 	install_model($good);
