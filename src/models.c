@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <unistd.h>
+
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/guc.h"

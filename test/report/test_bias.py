@@ -155,6 +155,9 @@ class Bias(unittest.TestCase):
                 ("short", "1 [She] left.\n", "short: line 2: expected a sentence: the other file has 2")]:
             self.assertIn("bias: " + expected, self.refused("--winobias", good, self.file(name, content)))
             self.assertIn("bias: " + expected, self.refused("--winobias", self.file(name, content), good))
+        other = self.file("other", "1 [She] slept.\n2 [He] ate.\n")
+        self.assertIn('other: line 1: expected line 1 of good but for what is in brackets, "She left.", not',
+                      self.refused("--winobias", good, other))
         bare = {"bias_type": "race", "context": "c"}
         for name, content, expected in [
                 ("cut.json", '{\n"data": [\n', "cut.json: line 3: expected JSON (Expecting value)"),
