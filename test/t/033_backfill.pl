@@ -98,7 +98,8 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	# One that begins later goes on where the first has come to, and another that fills other columns begins at the start.
 	make_table(100);
 	start_and_pause($sessions[0], 30);
-	is($boss->query(q(SELECT relation, role, running, done, estimated_total, fingerprint = sst2_fingerprint() FROM sst2_progress)),
+	is($boss->query(
+			q(SELECT relation, role, running, done, estimated_total, fingerprint = sst2_fingerprint() FROM sst2_progress)),
 		'reviews|postgres|t|30|100|t', 'sst2_progress shows one that runs');
 	is($boss->query('SELECT estimated_end >= now() FROM sst2_progress'), 't', 'and it does not end in the past');
 	is(filled_by($sessions[1]->try(q(CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'a second session does the rest');
