@@ -50,9 +50,15 @@ NAME(void) \
 
 #define FMA_256(sum, a) _mm256_fmadd_ps(a, a, sum)
 #define FMA_512(sum, a) _mm512_fmadd_ps(a, a, sum)
-#define DPBUSD_512(sum, a) _mm512_dpbusd_epi32(sum, a, a)
 
-/* Intrinsics would do, but compilers then take the product out of the loop, or spill. */
+/* As intrinsics, gcc would take a product out of its loop, or spill, or copy each sum to another register and back. */
+__attribute__((target("avx512f,avx512vnni"))) static inline __m512i
+dpbusd_512_step(__m512i sum, __m512i a)
+{
+    __asm__("vpdpbusd %1, %1, %0" : "+v"(sum) : "v"(a));
+    return sum;
+}
+
 __attribute__((target("avx2"))) static inline __m256i
 madd_256_step(__m256i sum, __m256i a)
 {
@@ -63,7 +69,7 @@ madd_256_step(__m256i sum, __m256i a)
 DEFINE_LOOP(fma_256, "avx2,fma", __m256, _mm256_set1_ps, FMA_256)
 DEFINE_LOOP(fma_512, "avx512f", __m512, _mm512_set1_ps, FMA_512)
 DEFINE_LOOP(madd_256, "avx2", __m256i, _mm256_set1_epi16, madd_256_step)
-DEFINE_LOOP(dpbusd_512, "avx512f,avx512vnni", __m512i, _mm512_set1_epi8, DPBUSD_512)
+DEFINE_LOOP(dpbusd_512, "avx512f,avx512vnni", __m512i, _mm512_set1_epi8, dpbusd_512_step)
 
 /* Billions of operations a second of a loop whose every step is that many multiply-adds. */
 static double

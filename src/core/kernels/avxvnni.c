@@ -33,7 +33,15 @@ v16_store_values(s8_value *p, v16 v)
     _mm_storeu_si128((__m128i *) p, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
 
-/* See c.c. vpdpbusd sums the four products of each column's quad exactly. */
+/* As that of avx512vnni.c, and as intrinsic with the same loss. */
+SST_INLINE __m256i
+add_products(__m256i sum, __m256i a, __m256i weights)
+{
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(a), "x"(weights));
+    return sum;
+}
+
+/* See c.c. */
 SST_INLINE void
 s8_sums(const int rows, const int panels, const s8_value *x, size_t ldx, const char *w, size_t panel_bytes,
         size_t quads, const char *ahead, v16i sums[][SST_S8_PANELS])
@@ -60,7 +68,7 @@ s8_sums(const int rows, const int panels, const s8_value *x, size_t ldx, const c
             memcpy(&quad, x + r * ldx, sizeof(quad));
             a = _mm256_set1_epi32(quad);
             SST_UNROLL for (int c = 0; c < 2; c++)
-                sum[r][c] = _mm256_dpbusd_avx_epi32(sum[r][c], a, weights[c]);
+                sum[r][c] = add_products(sum[r][c], a, weights[c]);
         }
     }
     SST_UNROLL for (int r = 0; r < rows; r++)

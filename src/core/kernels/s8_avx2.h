@@ -14,6 +14,16 @@ typedef int16_t s8_value;
 #define SST_S8_ROWS 6           /* 12 registers of sums, 2 of weights, 1 of activations, 1 of products */
 #define SST_S8_PANELS 1
 
+/* sum + the two products of each pair, exactly. Left to compilers, gcc takes all products first, and spills. */
+SST_INLINE __m256i
+add_products(__m256i sum, __m256i a, __m256i weights)
+{
+    __m256i     products;
+
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(products) : "x"(a), "x"(weights));
+    return sum;
+}
+
 /*
  * The sums of 8 columns, whose weights begin at w. A register holds, for 4 columns, the sums of k = 0, 1 and of
  * k = 2, 3 of each quad.
@@ -41,10 +51,7 @@ s8_half_sums(const int rows, const s8_value *x, size_t ldx, const char *w, size_
             memcpy(&quad, x + r * ldx, sizeof(quad));
             a = _mm256_set1_epi64x(quad);
             SST_UNROLL for (int c = 0; c < 2; c++)
-            {
-                sum[r][c] = _mm256_add_epi32(sum[r][c], _mm256_madd_epi16(a, weights[c]));
-                __asm__ volatile("" : "+x"(sum[r][c]));   /* else gcc takes all products first, and spills */
-            }
+                sum[r][c] = add_products(sum[r][c], a, weights[c]);
         }
     }
     SST_UNROLL for (int r = 0; r < rows; r++)
