@@ -2,8 +2,8 @@
 
 SANITIZE = -O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SANITIZED_CORE = $(CORE:%=host/sanitized/%)
-TEST_PROGRAMS = $(addprefix host/test/,kernels attention amx formulas damaged bounds hostile tokenizer golden_tokenizer \
-	golden_forward fault.so $(addprefix so/,kernels attention amx formulas damaged golden_forward))
+TEST_PROGRAMS = $(addprefix host/test/,kernels attention amx permission formulas damaged bounds hostile tokenizer \
+	golden_tokenizer golden_forward fault.so $(addprefix so/,kernels attention amx formulas damaged golden_forward))
 EMULATED_AMX = $(addprefix $(TOP)/,test/support/emulated_amx.c src/core/kernels/amxint8.c)
 
 FUZZERS = $(addprefix host/fuzz/,tokenizer vocabulary slowest packed safetensors config)
@@ -18,7 +18,7 @@ test-programs: $(TEST_PROGRAMS) $(SYNTHETIC)
 host/sanitized/%.o: $(TOP)/%.c
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -c -o $@ $<
 
-$(addprefix host/test/,kernels attention formulas damaged): host/test/%: $(TOP)/test/%.c $(SANITIZED_CORE)
+$(addprefix host/test/,kernels attention permission formulas damaged): host/test/%: $(TOP)/test/%.c $(SANITIZED_CORE)
 	$(HOST_CC) $(HOST_CFLAGS) $(SANITIZE) -o $@ $(filter-out %.h,$^) $(HOST_LIBS)
 
 host/test/bounds: $(TOP)/test/bounds.c $(TOP)/tools/pack/vocab_table.c $(MAP_MODEL) $(SANITIZED_CORE)
