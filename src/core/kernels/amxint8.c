@@ -27,12 +27,7 @@
 #define SST_S8_SMALL &sst_kernels_avx512vnni
 
 typedef uint8_t s8_value;
-
-static inline void
-v16_store_values(s8_value *p, v16 v)
-{
-    _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
-}
+#define v16_store_values v16_store_bytes
 #endif
 
 #if defined(SST_TILES)

@@ -21,12 +21,7 @@
 #define SST_S8_PANELS 2
 
 typedef uint8_t s8_value;
-
-static inline void
-v16_store_values(s8_value *p, v16 v)
-{
-    _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
-}
+#define v16_store_values v16_store_bytes
 
 /*
  * sum + the four products of each column's quad, exactly. Where compilers know what it does, gcc 12 copies each sum to

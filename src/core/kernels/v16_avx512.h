@@ -41,6 +41,13 @@ v16_from_sums(v16i sums, int32_t zero, const int32_t *column_sums)
     return _mm512_cvtepi32_ps(_mm512_sub_epi32(sums, shift));
 }
 
+/* The low bytes of the lanes. */
+static inline void
+v16_store_bytes(uint8_t *p, v16 v)
+{
+    _mm_storeu_si128((__m128i *) p, _mm512_cvtepi32_epi8(_mm512_castps_si512(v)));
+}
+
 static inline void
 v16_store_quads(int8_t *p, const v16 *v)
 {
