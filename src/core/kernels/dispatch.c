@@ -78,7 +78,7 @@ detect(void)
     if ((states & ymm) != ymm || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2))
         return there;
     there |= THERE(SST_ISA_AVX2);
-    if (b & bit_AVX512F)
+    if ((b & bit_AVX512F) && (b & bit_AVX512BW))
         there |= detect_avx512(states, c, d);
     if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 4 & 1)
         there |= THERE(SST_ISA_AVXVNNI);
