@@ -43,9 +43,9 @@ sub read_file
 
 # The first part of a path says how the server behaves: /cut sends half of the
 # big file, once; /altered sends other bytes; /moved redirects, as the real
-# server does; /simple does not know ranges; /broken fails, once; /slow takes its
-# time in the middle of the big file.
-# Each request leaves a line in the log: behaviour, file, range, bytes sent.
+# server does; /simple ignores ranges; /broken fails, once; /slow pauses in the
+# middle of the big file.
+# Each request adds a line to the log: behaviour, file, range, bytes sent.
 
 sub answer
 {
@@ -269,7 +269,7 @@ like($output, qr{^fetch-model: http://127\.0\.0\.1:$port/empty${folder}config\.j
 is_deeply(\@requests, ['config.json 0 12'], '404: asked once');
 is(files_in($dir), '', '404: no file');
 
-# Nothing listens where a socket was bound and closed again.
+# A port on which nothing listens: a socket was bound to it and closed.
 my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => 0, Listen => 1)->sockport;
 ($status, $output, @requests) = fetch('plain', new_folder(), "http://127.0.0.1:$closed");
 is($status, 1, 'refused connection: exit status');

@@ -10,7 +10,7 @@ use Test::More;
 chdir "$FindBin::RealBin/..";
 binmode(Test::More->builder->failure_output, ':encoding(UTF-8)');
 
-# The files below the folders that people write: by their endings, and scripts without one.
+# The files below these folders that people write: known by their endings, or scripts without one.
 sub files
 {
 	my @entries = map { glob "$_/*" } @_;
@@ -19,7 +19,7 @@ sub files
 	return (@files, @folders ? files(@folders) : ());
 }
 
-# The lines of the files of which $wrong->(FILE) is true, $_ being the line.
+# Passes if $wrong->(FILE) is false for each line, $_, of the files.
 sub none
 {
 	my ($name, $wrong, @files) = @_;
@@ -35,9 +35,9 @@ sub none
 	ok(@files && !@found, $name) or diag(@files ? @found : 'no files');
 }
 
-# --- The rooms of src: DESIGN's arrows, one way ---
+# --- The rooms of src ---
 
-# What each file with a header of its own may include. Files without one are at the top: they may include all.
+# What each file or folder may include, beside itself. Files that are not listed are at the top: they may include all.
 my %below = (
 	'core/kernels' => ['core/sst'],
 	core => ['core/kernels'],
@@ -54,7 +54,7 @@ my %below = (
 my @source = grep { /\.[ch]$/ } files('src');
 my @core = grep { m{^src/core/} } @source;
 
-# The path below src, without ".h", of what the line in $_ includes of ours; the folder's name where it is one of %below.
+# The path below src, without ".h", of the header of ours that the line in $_ includes.
 sub included
 {
 	my ($file) = @_;
@@ -82,7 +82,7 @@ none('it neither allocates nor prints', sub { /^#\s*include <(?:stdio|stdlib|mal
 none('tools and benchmarks know of our headers the core\'s only',
 	sub { /^#\s*include "(.*\.h)"/ && -f "src/$1" && $1 !~ m{^core/} }, grep { /\.[ch]$/ } files('tools', 'bench', 'test'));
 
-# --- Rooms that nobody needs ---
+# --- Nothing needs the tests ---
 
 none('tools and benchmarks need nothing of test but test/scratch',
 	sub { !m{^\s*(?:#(?!include)|//|/?\*)} && m{\btest/(?!scratch\b)} }, grep { !/\.m[dk]$/ } files('tools', 'bench'));

@@ -28,7 +28,7 @@ sub make_in
 	return ($? >> 8, $output);
 }
 
-# make for this very build
+# make in the build that is tested
 sub make_here
 {
 	return make_in($BUILD, $BUILD eq $ROOT ? () : ('-f', "$ROOT/Makefile"), @_);
@@ -42,7 +42,7 @@ sub files_below
 	return [ sort @files ];
 }
 
-# A copy of this source tree, as it was before it was built.
+# A copy of the source tree without what was built in it.
 sub copy_source
 {
 	my ($to) = @_;
@@ -77,7 +77,7 @@ my $source = copy_source("$dir/source");
 
 # --- A build elsewhere, of a source tree that is built, for another machine ---
 
-# What looks built in the source tree is newer than all sources, and empty.
+# The source tree has empty object files, newer than all sources: a build elsewhere must not use them.
 find({ no_chdir => 1, wanted => sub { write_file(s/c$/o/r, '') if /\.c$/ } }, "$source/src");
 write_file("$source/$_", '') for 'distilsst.so', 'distilsst-pack';
 
@@ -114,7 +114,7 @@ make_path($build);
 	is(read_file("$dir/stage$models/$name.dsst") eq read_file("$build/host/model/$name.dsst"), 1, 'the model is a copy');
 }
 
-# --- The official model, by its name; and one of no name ---
+# --- The official model gets the name sst2 ---
 
 {
 	my $made = made_folder("$dir/made", '1,32,2,64,16,300,2');

@@ -23,12 +23,12 @@ sub fingerprint
 }
 my $digits = substr(fingerprint('fp32'), 0, 8);
 
-# Exit status (or 1000 and the signal), standard output and standard error of a command, {env} added to its environment.
+# The exit status (or 1000 + the signal), stdout and stderr of a command. {env} is added to its environment.
 sub run_command
 {
 	my ($option, @command) = @_;
 	my $pid = fork // die "fork: $!";
-	@SIG{qw(HUP INT QUIT TERM)} = ('DEFAULT') x 4 if $pid == 0;	# whatever we were started with
+	@SIG{qw(HUP INT QUIT TERM)} = ('DEFAULT') x 4 if $pid == 0;	# we may have been started with others
 	if ($pid == 0)
 	{
 		%ENV = (%ENV, %{ $option->{env} // {} });
@@ -185,8 +185,8 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 	is(files_in($out), "synthetic-$digits.dsst", 'and nothing else');
 }
 
-# The same name stands for the same bytes, the self-test's logits among them, in every release and on every machine. Who
-# changes them raises SST_PACKED_LAYOUT or SST_ARITHMETIC, and with it the name.
+# A name means the same bytes, logits of the self-test included, in every release and on every machine. A change of them
+# raises SST_PACKED_LAYOUT or SST_ARITHMETIC, which changes the name.
 {
 	my $odd = made_folder("$dir/odd", '3,75,5,37,33,307,3');
 	my %name_and_sha256 = (
@@ -205,7 +205,7 @@ for my $name ("\xff", "caf\xc3\xa9", 'x y', '', '.a', '-a', '_a', 'a/b', '../a',
 
 {
 	my $out = new_folder();
-	# links of our own: where they are not refused, those of /dev would not survive the test
+	# links of our own: a packer that did not refuse them would replace those of /dev
 	my %link = ('link-to-pipe' => 'pipe', 'link-to-device' => '/dev/null', 'stdout' => '/proc/self/fd/1',
 		'dangling' => 'nowhere');
 	mkfifo("$out/pipe", 0644) or die "mkfifo: $!";
@@ -251,7 +251,7 @@ for my $case ([ 022, 0644, '' ], [ 002, 0664, '' ], [ 077, 0600, 'said' ], [ 027
 # --- Interrupted, killed, and out of space ---
 
 my $packed = do { my $out = new_folder(); pack_it($source, "$out/model.dsst"); read_file("$out/model.dsst") };
-# to be preloaded, from a path without spaces
+# LD_PRELOAD cannot have a path with spaces.
 my $fault = write_file("$dir/fault.so", read_file("$BUILD/host/test/fault.so"));
 
 # Packs with a fault at that step; afterwards OUT must be absent or whole.
@@ -300,7 +300,7 @@ for my $signal (SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGKILL)
 	cmp_ok($failed, '>=', 5, "no space at $failed steps");
 }
 
-# A process that is still writing must not lose its file to another's tidying.
+# One process must not tidy away the file that another is still writing.
 {
 	my $out = new_folder();
 	my $pid = fork // die "fork: $!";

@@ -1,5 +1,5 @@
 #!/usr/bin/perl
-# What a release is handed out as names the version that distilsst.control has, and the model that the build has packed.
+# The packages name the version of distilsst.control and the model that the build has packed.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# Model files that are missing, damaged or foreign; and what is no model's name.
+# Model files that are missing, damaged or of another kind; names that are not a model's.
 
 use strict;
 use warnings;
@@ -18,7 +18,7 @@ my $session = SstTest::Session->new(model => $good);
 my $answer = $session->query("SELECT $text");
 like($answer, qr/^\{-?[\d.]+(e-\d+)?,-?[\d.]+(e-\d+)?\}$/, 'a made model answers');
 
-# The session must say what is wrong with a file, live, and work again with a good one.
+# The session must report what is wrong with a file, survive, and work again with a good one.
 sub refuses
 {
 	my ($path, $sqlstate, $message, $name, $hint) = @_;
@@ -77,7 +77,7 @@ refuses_bytes(flipped($_), $damaged, "byte $_ of header flipped") for 24, 104, 2
 refuses_bytes(flipped($_), $damaged, "byte $_ of tables flipped") for 280, 3000;
 refuses_bytes(flipped(length($packed) - $_), $damaged, "byte $_ before the end flipped") for 1, 64, 10_000;
 
-# A word embedding is checked when a text needs it; those of synthetic.c give "a" the id 133.
+# A word embedding is checked when a text needs it. In the vocabulary of synthetic.c "a" has the id 133.
 {
 	my $weights = read_file("$dir/good/model.safetensors");
 	my $row = 32 * 4;
@@ -103,7 +103,7 @@ refuses_bytes(flipped(length($packed) - $_), $damaged, "byte $_ before the end f
 my $rule = 'A name has letters, digits, ".", "_" and "-", and ends with "-" and the first eight digits of the model\'s '
   . qq(fingerprint, as "$BUILTIN" does.);
 
-# A name that is none: for the server's model, and in a call. A path's folders are not shown.
+# Not a name: in the setting, and in a call. The error does not show a path's folders.
 for my $name ('../good-12345678', '..', '.', '', 'a/b-12345678', 'good', 'good-1234567', 'good-123456789', 'good-1234567G',
 	'-12345678',
 	'a b-12345678', "a\x{7f}-12345678", '.a-12345678', 'x' x 55 . '-12345678', "$BUILTIN.dsst", "$BUILTIN/")

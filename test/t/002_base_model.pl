@@ -17,7 +17,7 @@ remove_tree("$dir/base");
 
 sub session { return SstTest::Session->new(model => $model) }
 
-# A text of 512 tokens, [CLS] and [SEP] included; each number gives another.
+# A text of 512 tokens, [CLS] and [SEP] included; a different one for each number.
 sub long_text { return sprintf '%s%s', join(' ', split //, sprintf('%06d', $_[0])), ' a b c d e f g h' x 63 }
 
 sub long_texts
@@ -28,14 +28,14 @@ sub long_texts
 
 # --- One copy of the weights ---
 
-# {Private_Clean} and its like in kB, of a whole process.
+# The memory of a whole process in kB: {Private_Clean} and the others of smaps.
 sub memory
 {
 	my ($pid) = @_;
 	return read_file("/proc/$pid/smaps_rollup") =~ /^(\w+): +(\d+) kB/mg;
 }
 
-# The same of the mapping of the model, and its {perms} and {inode}.
+# The same of its mapping of the model, with {perms} and {inode}.
 sub mapping
 {
 	my ($pid) = @_;
@@ -86,7 +86,7 @@ my $short = 'SELECT sst2_logits(ARRAY[' . join(',', map { "'short text $_'" } 'a
 my $right = $boss->query($short);
 my $from = 1000;
 
-# stop->(session) makes a call of minutes end with this error.
+# Checks that stop->(session) ends a call of minutes with this error.
 sub stops
 {
 	my ($settings, $sqlstate, $message, $stop) = @_;

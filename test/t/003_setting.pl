@@ -1,6 +1,5 @@
-# distilsst.model where only the server may set it: for a role, a database, a connection or a session it is refused, or an
-# ERROR at use
-# that says what to reset; never another model's answer. A call that names its model is no concern of that.
+# Only the server may set distilsst.model. Set for a role, a database, a connection or a session it is refused, or an ERROR
+# at use that says what to reset; it never brings another model's answer. Calls that name their model still work.
 
 use strict;
 use warnings;
@@ -25,8 +24,8 @@ my $named = "SELECT sum(sst2_score(body, model => '$model')::numeric) FROM sst_t
 my $sum = $boss->query($named);
 isnt($boss->query("SELECT sum(sst2_score(body, model => '$BUILTIN')::numeric) FROM sst_test"), $sum, 'two models that differ');
 
-# A first statement that needs the server's model, in the session itself or in its workers, also where only these
-# load the library.
+# First statements of a session that need the server's model: in the session itself or in its workers, some of which load
+# the library before their leader does.
 my $scan = 'SELECT sum(sst2_score(body)::numeric) FROM sst_test';
 my @uses = (
 	q(SELECT sst2_label('a')),
@@ -45,7 +44,7 @@ my @uses = (
 
 sub session { return SstTest::Session->new(user => 'sst_test_set', @_) }
 
-# That a new session raises this error wherever it needs the server's model, and nothing else.
+# Checks that a new session raises this error, and says nothing else, wherever it needs the server's model.
 sub is_refused
 {
 	my ($name, $message, $hint) = @_;
@@ -113,7 +112,7 @@ for my $place (sort keys %place)
 }
 is_reset('without PGOPTIONS');
 
-# The same value as the server's is in the wrong place, too.
+# The server's own value is refused there, too.
 session()->query("ALTER ROLE sst_test_set SET distilsst.model = '$model'");
 is(session()->error($scan)->{message}, $elsewhere, 'though the value is right');
 session()->query('ALTER ROLE sst_test_set RESET ALL');

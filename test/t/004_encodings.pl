@@ -1,4 +1,4 @@
-# The same text in databases of other encodings, and bytes that are none.
+# The same text in databases of other encodings, and bytes that are not valid UTF-8.
 
 use strict;
 use warnings;
@@ -39,7 +39,7 @@ sub sql_text
 	return sprintf "convert_from('\\x%s', '%s')", unpack('H*', $bytes), $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
 }
 
-# What the model reads and gives, all in ASCII.
+# What the model reads of a text and answers, in ASCII.
 sub reading
 {
 	my ($encoding, $text) = @_;
@@ -68,7 +68,7 @@ same_everywhere('accents and signs', $latin, @western);
 same_everywhere('euro and oe', $euro, 'LATIN9', 'WIN1252');
 same_everywhere('Japanese', $japanese, 'EUC_JP');
 
-# The pieces are what they should be, so that the above has not compared [UNK] with [UNK].
+# The pieces are the right ones: the tests above have not compared [UNK] with [UNK].
 my %id = map { $pieces[$_] => 400 - @pieces + $_ } 0 .. $#pieces;
 is($session{LATIN1}->query('SELECT sst2_token_ids(' . sql_text("caf\xc3\xa9 \xc3\x9f", 'LATIN1') . ')'),
 	"{2,$id{caf},142,$id{\"\x{df}\"},3}", 'the ids of a LATIN1 text');
@@ -92,13 +92,13 @@ is(tokens('WIN1252', "\x{20ac} c\x{153}")->{out}, hex_utf8("[CLS] \x{20ac} c ##\
 is(tokens('EUC_JP', "\x{304c}\x{6620}\x{ff21}")->{out}, hex_utf8("[CLS] \x{304b} \x{6620} \x{ff41} [SEP]"),
 	'pieces in EUC_JP');
 
-# A Hangul syllable is read as its letters, and EUC_KR does not have these.
+# A Hangul syllable is read as its letters, which EUC_KR lacks.
 my $korean = "\x{d589}";
 same_everywhere('Korean', $korean, 'EUC_KR');
 is(tokens('UTF8', $korean)->{out}, hex_utf8("[CLS] \x{1112} ##\x{1162} ##\x{11bc} [SEP]"), 'Korean pieces in UTF8');
 is(tokens('EUC_KR', $korean)->{out}, hex_utf8('[CLS] ? ##? ##? [SEP]'), 'a piece that EUC_KR cannot say has question marks');
 
-# --- Characters that UTF-8 lacks: each counts as U+FFFD, which the model does not read ---
+# --- Characters that UTF-8 lacks: each is read as U+FFFD, which the tokenizer drops ---
 
 for my $case ([ 'WIN1252', '81' ], [ 'EUC_JP', 'a9a1' ], [ 'MULE_INTERNAL', '9af1a1a1' ])
 {
@@ -118,7 +118,7 @@ for my $case ([ 'WIN1252', '81' ], [ 'EUC_JP', 'a9a1' ], [ 'MULE_INTERNAL', '9af
 		't', 'in an array');
 }
 
-# --- Longer than the first slice of 8 kB, so that a slice may end within a character ---
+# --- Texts longer than the first slice of 8 kB, which may end within a character ---
 
 my @long = (
 	[ 'spaces of two bytes', "\x{3000}" x 9000, 'EUC_JP' ],
@@ -138,7 +138,7 @@ for my $case (@long)
 	}
 }
 
-# --- Bytes that are not UTF-8, in SQL_ASCII: each counts as U+FFFD, which the model does not read ---
+# --- Bytes that are not UTF-8, in SQL_ASCII: each is read as U+FFFD, which the tokenizer drops ---
 
 sub bytes_read
 {

@@ -19,7 +19,7 @@ my ($LAYOUT, $ARITHMETIC) = read_file("$ROOT/src/core/packed.h") =~
 my $session = SstTest::Session->new;
 $session->query("LOAD 'distilsst'");
 
-# {name}: bytes of a folder's three files
+# The contents of a folder's three files, by name.
 sub read_folder
 {
 	my ($folder) = @_;
@@ -37,7 +37,7 @@ sub write_folder
 	return $folder;
 }
 
-# config.json with other values; undef takes a key out.
+# config.json with other values; undef removes a key.
 sub config
 {
 	my ($config, %changes) = @_;
@@ -72,7 +72,7 @@ sub sql_in_model
 	return $session->query($sql);
 }
 
-# --- Number formats: a half-precision folder is packed as its values are in F32 ---
+# --- Number formats: a half-precision folder answers as one with the same values in F32 ---
 
 sub float_bits_of_half
 {
@@ -94,7 +94,7 @@ for my $dtype ('F16', 'BF16')
 	$header =~ s/"$dtype"/"F32"/g;
 	$header =~ s/\[(\d+),(\d+)\](?=\})/'[' . 2 * $1 . ',' . 2 * $2 . ']'/ge;
 	my @values = map { $widen{$dtype}->($_) } unpack('S<*', $data);
-	$values[ 299 * 48 ] = unpack('L', pack('f', 1 / 3));	# of a word that no text has: so all words are packed in F32
+	$values[ 299 * 48 ] = unpack('L', pack('f', 1 / 3));	# needs F32; no text here has this word
 	$data = pack('L<*', @values);
 	my $wide = write_folder(%files, 'model.safetensors' => join_safetensors($header, $data));
 	$answer{$dtype} = sql_in_model($model, $logits);
@@ -263,7 +263,7 @@ refuses_tokenizer('a mask token of another name', ': "mask_token" is <mask>; kno
 refuses_tokenizer('an added token', ': what "[ENT]" asks for is not known', 'added_tokens.json', '{"[ENT]": 300}');
 refuses_tokenizer('a tokenizer.json of nothing', ': "version" is missing; known: "1.0"', 'tokenizer.json', '{}');
 
-# tokenizer.json as transformers 5 writes it, of the pieces of vocab.txt
+# tokenizer.json as transformers 5 writes it, with the pieces of vocab.txt
 sub tokenizer_json
 {
 	my (%normalizer) = @_;
@@ -325,7 +325,7 @@ sub fingerprint_with
 		  . "has shape [300,32], not [300,16384] as config.json says\n", 'a shape is looked at before memory is taken for it');
 }
 
-# The same weights in two files, by an index.
+# The same weights in two files with an index.
 {
 	my ($header, $data) = split_safetensors($good{'model.safetensors'});
 	my $tensors = $json->decode($header);
@@ -364,7 +364,7 @@ sub refuses_weights
 my ($header, $data) = split_safetensors($good{'model.safetensors'});
 my $bias = 'distilbert.transformer.layer.0.ffn.lin1.bias';
 
-# The header with the tensor $bias, or another, changed.
+# $change alters the tensors of the header: a hash by name.
 sub refuses_tensor
 {
 	my ($name, $message, $change, $new_data) = @_;
@@ -429,7 +429,7 @@ for my $value ([ 'NaN', 0x7fc00000 ], [ 'infinity', 0x7f800000 ], [ 'minus infin
 }
 refuses('an unknown precision', {%good}, qr/--precision is .*, not "fp8"/, '--precision', 'fp8');
 
-# What is not asked for may be there.
+# Unknown tensors are ignored.
 {
 	my $tensors = $json->decode($header);
 	$tensors->{extra} = { dtype => 'I64', shape => [1], data_offsets => [ $size, $size + 8 ] };

@@ -33,7 +33,7 @@ is($session->query(
 			FROM generate_series(1, 500) n, concat_ws(' ', md5(n::text), n, 'Not BAD, isn''t it?') t)),
 	'500|t', 'sst2_token_count() counts what sst2_token_ids() gives');
 
-# --- Of a large text the beginning counts ---
+# --- Only the beginning of a large text counts ---
 
 # 10 kB of words, 10,000 times over.
 $session->query(<<'SQL');
@@ -67,7 +67,7 @@ is($session->query(q(SELECT sst2_token_count(repeat('great movie ', 1000000)))),
 
 my $boss = SstTest::Session->new;
 
-# In kB. LLVM takes more.
+# The largest address space that a session has had, in kB. Its jit is off: LLVM takes memory, too.
 sub peak_kb { return read_file('/proc/' . $_[0]->pid . '/status') =~ /^VmPeak:\s+(\d+) kB/m && $1 }
 
 $session->query(<<'SQL');
@@ -88,7 +88,7 @@ SQL
 	is($reader->query(q(SET statement_timeout = 0; SELECT windows FROM sst2_document('a'))), 1, 'the session goes on');
 }
 
-# It is stopped while pieces are counted, and in the model: of windows that are all different, or the session would remember them.
+# It is stopped while it counts pieces, and in the model. The windows all differ: the memo answers none of them.
 $session->query(q(INSERT INTO sst_test_document SELECT string_agg(md5(i::text), ' ') FROM generate_series(1, 200000) i));
 for my $size ('> 50000000', '< 50000000')
 {

@@ -1,4 +1,4 @@
-# The built-in model and what its card says of it; and that its name means one answer, bit for bit.
+# The built-in model does what its card says, and its name means one answer, bit for bit.
 
 use strict;
 use warnings;

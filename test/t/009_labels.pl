@@ -1,5 +1,4 @@
-# Labels know their model: runs what docs/models.md says about stored answers and a model that changes, and looks at every
-# value.
+# Stored labels know their model: runs the examples of docs/models.md about a model that changes, and checks every value.
 
 use strict;
 use warnings;
@@ -16,19 +15,19 @@ my @models = ($BUILTIN, install_model(made_model($dir, 'other', '1,32,2,64,64,30
 my $boss = SstTest::Session->new;
 $boss->query('CREATE DATABASE sst_test_labels');
 
-# What a psql of its own prints.
+# The output of a new psql.
 sub psql
 {
 	my ($sql) = @_;
 	my ($out, $err);
-	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';	# how a backfill goes
+	local $ENV{PGOPTIONS} = '-c client_min_messages=warning';	# hides a backfill's progress
 	IPC::Run::run([ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', 'sst_test_labels' ], '<', \$sql, '>', \$out, '2>', \$err);
 	is($?, 0, 'psql succeeds') or diag $err;
 	is($err, '', 'and says nothing');
 	return $out;
 }
 
-# Without spaces at the ends of lines, and with "model" for the first digits of this fingerprint.
+# Drops row counts and trailing spaces, and writes "model" for the first digits of this fingerprint.
 sub comparable
 {
 	my ($text, $fingerprint) = @_;
@@ -36,9 +35,8 @@ sub comparable
 	return join "\n", grep { !/^(?:\(\d+ rows?\))?$/ } map { s/ +$//r } split /\n/, $text;
 }
 
-# The stored answers are those of the models of these numbers: in the column "score" of the table "labelled", and in the
-# table "reviews" in the generated column "label", which follows the server's model, in "kept", which names the first, and
-# in the index.
+# Checks whose answers are stored, by numbers of @models: $score in the column labelled.score, $label in the generated column
+# reviews.label, which follows the server's model, $index in the index on reviews. The column reviews.kept names the first model.
 sub answers_are
 {
 	my ($score, $label, $index, $name) = @_;
@@ -75,7 +73,7 @@ my ($call) = $procedure =~ /^(CALL .*;)$/m;
 psql($procedure);
 my ($in_docs) = $shown =~ /\b([0-9a-f]{8})\b/;
 is(comparable(psql($state), $print{ $models[0] }), comparable($shown, $in_docs), 'the state of the labels is as shown');
-# More rows than the page shows, of which the models think differently.
+# More rows than the page shows; the models differ on some.
 psql(q(INSERT INTO labelled (id, review) SELECT 10 + i, chr(97 + i % 26) || ' film ' || i FROM generate_series(1, 100) i));
 psql($call);
 answers_are(0, 0, 0, 'with the first model');

@@ -1,5 +1,5 @@
-# The server's model changes under running sessions, each of which follows at its next statement; and files of models are
-# renamed over, unlinked and put back: no session ever gives another model's answer.
+# The server's model changes under running sessions, which follow at their next statement; model files are renamed over,
+# unlinked and put back. No session ever gives another model's answer.
 
 use strict;
 use warnings;
@@ -54,7 +54,7 @@ sub uses
 	is($session->query('RESET ALL; SELECT sst2_fingerprint()'), $print{new}, 'nor does RESET ALL');
 }
 
-# A statement sees one value from its beginning to its end, also where it begins before a change and goes on after it.
+# A statement sees one value from beginning to end, even if the setting changes in between.
 {
 	use_model('old');
 	my $session = session();
@@ -98,7 +98,7 @@ SQL
 		'the plan did hold an answer');
 }
 
-# --- Files of a name ---
+# --- Files that are found by name ---
 
 {
 	use_model('old');
@@ -117,7 +117,7 @@ SQL
 	uses(session(), 'old', 'put back: a new session');
 }
 
-# --- Files of a path, which is only a place: what lies there when a session opens it ---
+# --- Files that are named by path: what is there when a session opens it ---
 
 {
 	my $path = write_file("$dir/live.dsst", $bytes{old});
@@ -161,7 +161,7 @@ SQL
 	$boss->query('DROP TABLE sst_test_texts');
 }
 
-# --- Again and again, under queries that run ---
+# --- Many changes under running queries ---
 
 {
 	my $loop = "SELECT count(*), count(DISTINCT sst2_logits(x || 'a b c')), min(sst2_logits(x || 'a b c')) "

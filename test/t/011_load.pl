@@ -1,7 +1,7 @@
 # 50 sessions classify at once, while some are cancelled, time out or are terminated, and one is killed with SIGKILL:
 # every answer is right, and the server comes back.
 #
-# SST_LOAD_SECONDS is how long, 10 by default.
+# SST_LOAD_SECONDS says for how long; the default is 10.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use Time::HiRes qw(sleep time);
 my $seconds = $ENV{SST_LOAD_SECONDS} // 10;
 my $sessions = 50;
 
-# Answers that one quiet session gives, with kernels of another family where the CPU has several.
+# The right answers: by one quiet session, with kernels of another family where the CPU has several.
 SstTest::Session->new->query(<<'SQL');
 CREATE TABLE sst_test_known (id int PRIMARY KEY, body text, label text, logits real[]);
 INSERT INTO sst_test_known (id, body)
@@ -29,7 +29,7 @@ UPDATE sst_test_known k SET label = l.label
 UPDATE sst_test_known SET logits = sst2_logits(body);
 SQL
 
-# How many texts were read, and for how many the answer was not the known one.
+# Each counts the texts that it classifies, and the wrong answers.
 my $some = '(SELECT * FROM sst_test_known ORDER BY random() LIMIT 20) s';
 my @queries = (
 	"SELECT count(*), count(*) FILTER (WHERE sst2_logits(body) IS DISTINCT FROM logits OR sst2_label(body) <> label) FROM $some",
@@ -57,7 +57,7 @@ sub next_query
 	$session->start("SET statement_timeout = $timeout; $queries[ rand @queries ]");
 }
 
-# What a session's query has given. Returns whether the session goes on.
+# Counts what a session's query has returned. Returns whether the session goes on.
 sub look
 {
 	my ($session, $killed) = @_;
@@ -81,7 +81,7 @@ sub look
 	}
 	elsif (!$said->{alive})
 	{
-		# A session that ended while psql was busy elsewhere cannot always say why.
+		# psql cannot always say why its session ended.
 		if ($killed) { $count{lost}++ }
 		elsif ($told_to_end{ $session->pid }) { $count{terminated}++ }
 		else { $wrong{'a connection is lost'}++ }
@@ -89,7 +89,7 @@ sub look
 	return $said->{alive};
 }
 
-# The server is back when it accepts a session.
+# Waits until the server accepts a session.
 sub wait_for_server
 {
 	for (1 .. 1200)
@@ -120,7 +120,7 @@ while (time < $began + $seconds || grep { !$count{$_} } qw(queries cancelled tim
 	}
 	if (!$count{killed} && time > $began + $seconds / 2)
 	{
-		# Who was told to end may just have done so.
+		# a session that was told to end may be gone
 		my $victim = first { !$told_to_end{ $_->pid } } @all or next;
 		kill('KILL', $victim->pid) == 1 or die "kill: $!";
 		$count{killed}++;

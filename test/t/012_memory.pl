@@ -1,5 +1,4 @@
-# 10,000 calls and 1,000 errors in one session leave nothing behind, and models that cannot be used cost none of those that
-# are open.
+# 10,000 calls and 1,000 errors in one session leak nothing, and models that cannot be used close none of those that are open.
 
 use strict;
 use warnings;
@@ -13,7 +12,7 @@ plan skip_all => 'needs /proc' unless -r '/proc/self/status';
 my $dir = server_dir();
 my $model = install_model(made_model($dir, 'small', '1,32,2,64,512,300,2'));
 
-# Two that cannot be used: one is too short, one has a damaged embedding of "a", which has the id 133: see 001_model_files.pl.
+# Two that cannot be used: one is truncated; in one the embedding of "a", id 133, is damaged: see 001_model_files.pl.
 my ($truncated, $embedding);
 {
 	my $packed = read_file(made_model($dir, 'truncated', '1,32,2,64,512,301,2'));
@@ -33,7 +32,7 @@ my $contexts = $session->query('SHOW server_version_num') >= 140000
   ? 'SELECT sum(total_bytes)::bigint / 1000 FROM pg_backend_memory_contexts'
   : 'SELECT 0';
 
-# Memory of its own in kB, contexts in kB, open files, mapped models.
+# What the session holds: private memory in kB, memory contexts in kB, open files, mapped models.
 sub usage
 {
 	my $pid = $session->pid;
@@ -43,12 +42,12 @@ sub usage
 		scalar(() = read_file("/proc/$pid/maps") =~ /\.dsst$/mg));
 }
 
-# Five calls for each n; no text comes twice.
+# Five calls for each n; no text is repeated.
 my $calls = q(SELECT count(sst2_score('text ' || n)), count(sst2_label(ARRAY['x' || n, 'y'])), count(sst2_tokens('z' || n)),
 	count(sst2_classify(n || repeat(' b', 600))), count(sst2_token_count('w' || n)) FROM generate_series(%d, %d) n);
 
-# Ten errors, each with the SQLSTATE that it must have: of a call, of opening a model, of using it; of a call that is
-# stopped; the same in a subtransaction and in an exception block.
+# Ten errors, each with its SQLSTATE: in a call, in opening and in using a model, in a call that is stopped; the same in a
+# subtransaction and in an exception block.
 my @errors = (
 	[ '22003', 'SELECT sst2_logits(ARRAY[-1])' ],
 	[ '22023', q(SELECT sst2_logits('{}'::int[])) ],
@@ -133,7 +132,7 @@ is($session->query("SELECT sst2_logits('a b c')"), SstTest::Session->new->query(
 	cmp_ok($after[1] - $before[1], '<', 100, 'nor memory contexts');
 	is($after[2], $before[2], 'nor open files');
 
-	# Three of them and the server's fill the table: what is bad makes none of them give way.
+	# Three of them and the server's are all that may be open: a bad one makes none of them give way.
 	my @kept = @good[ 0 .. 2 ];
 	my $use = join(', ', map { "sst2_logits('b c', model => '$_')" } @kept) . ", sst2_label('a')";
 	$session->query("SELECT $use");
@@ -160,7 +159,7 @@ is($session->query("SELECT sst2_logits('a b c')"), SstTest::Session->new->query(
 	my @before;
 	for my $timeout (0, 1 .. 40)
 	{
-		# The four small ones fill the table, so the large one is opened anew.
+		# Only four stay open, so the large one is opened anew.
 		$seen{wrong}++ if $session->query($use_small) ne $right_small;
 		@before = usage() if $timeout == 10;
 		my $said = $session->try($timeout

@@ -1,4 +1,4 @@
-# A session that may have no more memory: an error, whatever it wanted the memory for, and the session goes on.
+# A session runs out of memory: whatever it needs the memory for, it raises an ERROR and goes on.
 
 use strict;
 use warnings;
@@ -10,9 +10,9 @@ use Test::More;
 plan skip_all => 'needs /proc and prlimit' if !-r '/proc/self/status' || system('prlimit --version >/dev/null 2>&1') != 0;
 
 my $dir = server_dir();
-# Four small models fill the table of open models, so that the large one has to be opened anew.
+# Only four models stay open, so after these the large one has to be opened anew.
 my @small = map { install_model(made_model($dir, "small$_", "1,32,2,6$_,16,300,2")) } 1 .. 4;
-# over 32 MB to work in, which malloc() always maps
+# Its workspace is over 32 MB, which malloc() always takes by mmap().
 my $large = install_model(made_model($dir, 'large', '1,512,4,1024,8192,2000,2'));
 my $session = SstTest::Session->new(model => $small[0]);
 my $use_small = 'SELECT ' . join(', ', map { "sst2_logits('a b c', model => '$_')" } @small);
@@ -20,7 +20,7 @@ my $use_large = "SELECT sst2_logits('a b c', model => '$large'), sst2_label(ARRA
 my $right_small = $session->query($use_small);
 my $right = $session->query($use_large);
 
-# The address space that the session may take, in kB. The server's user sets it, by a child of the backend.
+# Limits the session's address space, in kB. A child of the backend does so, as the server's user.
 sub limit
 {
 	my ($kb) = @_;
@@ -34,7 +34,7 @@ sub address_space
 	return $kb;
 }
 
-# From the small models to the large one, with more and more memory for it, until it suffices three times.
+# From the small models to the large one, with ever more memory, until it suffices three times.
 my (%seen, %wrong);
 my $enough = 0;
 my $tried = 0;

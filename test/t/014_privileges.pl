@@ -1,4 +1,4 @@
-# What a plain role may do and see: nothing but its own texts and public facts about the model. SECURITY.md promises it.
+# A plain role sees nothing but its own texts and public facts about the model, as SECURITY.md promises.
 
 use strict;
 use warnings;
@@ -66,7 +66,7 @@ $boss->query('DROP ROLE IF EXISTS sst_test_plain; CREATE ROLE sst_test_plain LOG
 	unlike($plain->query('SELECT * FROM sst2_models()'), qr{/}, 'nor a path in sst2_models()');
 	is($boss->query('SELECT file FROM sst2_model()'), $good, 'which a superuser sees');
 
-	# Until the library is loaded the setting is any custom setting; loading it with the session closes the gap.
+	# Until the library is loaded this is an ordinary custom setting; session_preload_libraries closes the gap.
 	is(plain()->query('SHOW distilsst.model'), $good, 'before the library is loaded PostgreSQL shows it to everyone');
 	$boss->query("ALTER ROLE sst_test_plain SET session_preload_libraries = 'distilsst'");
 	$plain = plain();
@@ -122,7 +122,7 @@ for my $path (sort keys %sqlstate)
 	unlike($said, qr{/|DETAIL|CONTEXT|TOPSECRET|my text}, 'and nothing else');
 }
 
-# A call names a model of the folder, and hears no more of what lies there.
+# A call may name a model of the folder, but learns nothing else about the folder.
 {
 	my $plain = plain();
 	server_model(undef);
@@ -163,7 +163,7 @@ for my $path (sort keys %sqlstate)
 		'a superuser who has become a plain role does not');
 	$boss->query('RESET ROLE');
 
-	# Neither side of a SECURITY DEFINER function sees what the other may not.
+	# A SECURITY DEFINER function shows nothing that its owner or its caller may not see.
 	$boss->query(<<'SQL');
 CREATE SCHEMA sst_test AUTHORIZATION sst_test_plain;
 GRANT USAGE ON SCHEMA sst_test TO PUBLIC;

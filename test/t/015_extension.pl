@@ -1,4 +1,4 @@
-# The extension dropped, created again, moved and updated, and what depends on it dumped and restored.
+# The extension is dropped, created again, moved and updated; what depends on it is dumped and restored.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ use Test::More;
 my $boss = SstTest::Session->new;
 my $share = $boss->query("SELECT setting FROM pg_config WHERE name = 'SHAREDIR'");
 
-# A database of its own for each part.
+# A new database for each part.
 sub database
 {
 	my ($name) = @_;
@@ -21,7 +21,7 @@ sub database
 
 sub drop_database { $boss->query("DROP DATABASE $_[0] WITH (FORCE)") }
 
-# A table with a generated column and an expression index, and what a query by each of the two gives.
+# A table with a generated column and an expression index, and a query by each of the two.
 my $table = <<'SQL';
 CREATE TABLE reviews (id int PRIMARY KEY, review text, label text GENERATED ALWAYS AS (sst2_label(review)) STORED);
 CREATE INDEX reviews_score ON reviews (sst2_score(review));
@@ -72,7 +72,7 @@ sub table_is
 
 # --- Updated ---
 
-# All that an extension has, as text.
+# All objects of an extension, as text.
 my $catalog = <<'SQL';
 SELECT string_agg(pg_describe_object(classid, objid, 0) || E'\n' ||
 		coalesce((SELECT pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '') FROM pg_proc p
@@ -83,7 +83,7 @@ FROM pg_depend WHERE deptype = 'e'
 	AND refclassid = 'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'distilsst')
 SQL
 
-# A version that no release has: it adds a function, and changes another.
+# A version of no release: it adds one function and changes another.
 my $next = '9999';
 my $default = $boss->query(q(SELECT default_version FROM pg_available_extensions WHERE name = 'distilsst'));
 my $script = write_file("$share/extension/distilsst--$default--$next.sql", <<"SQL");
@@ -156,7 +156,7 @@ sub run_ok
 	undef $restored;
 	drop_database('sst_test_restore');
 
-	# A dump has no generated columns: they are made again, here by the model that is the server's now.
+	# A dump has no values of generated columns: a restore computes them, here by the server's new model.
 	server_model(made_model($dir, 'other', '1,32,2,64,16,300,2'));
 	$restored = database('sst_test_restore');
 	run_ok('pg_restore with another model', 'pg_restore', '-e', '-d', 'sst_test_restore', "$dir/dump");

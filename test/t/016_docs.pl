@@ -1,4 +1,4 @@
-# README.md and docs/*.md: every example runs as it stands and prints what they show; every name of a model is right.
+# README.md and docs/*.md: every example runs and prints what they show; every name of a model is right.
 #
 # SST_DOCS=write puts what the examples print into the files instead. A block after the comment <!-- shown only --> is not
 # run: its figures differ from run to run.
@@ -14,7 +14,7 @@ use Test::More;
 my $boss = SstTest::Session->new;
 my $builtin = $boss->query('SELECT name FROM sst2_model()');
 
-# Statements through one psql in a new database; what each prints, output before errors.
+# Runs statements by one psql in a new database. Returns what each prints, output before errors.
 sub run_statements
 {
 	my ($database, @statements) = @_;
@@ -26,7 +26,7 @@ sub run_statements
 	return map { ($out[$_] // '') . ($err[$_] // '') } 0 .. $#statements;
 }
 
-# Without empty lines and spaces at the ends of lines, and with one folder for models.
+# Drops empty lines and trailing spaces, and writes one path for the folder of models.
 sub tidy
 {
 	my ($said) = @_;

@@ -1,5 +1,5 @@
-# However a session first comes to need a model, the server's model answers: each way in a new session, where the library is not
-# loaded yet. The server's model is not the built-in one, and every answer is compared with that model's by name.
+# However a session comes to need its first model, the server's model answers. Each way is tried in a new session, which has not
+# loaded the library. The server's model is not the built-in one; each answer must be what a call that names it gives.
 
 use strict;
 use warnings;
@@ -17,10 +17,11 @@ my ($version) = $boss->query('SHOW server_version_num');
 my $amcheck = $boss->query(q(SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'));
 $boss->query('CREATE EXTENSION IF NOT EXISTS amcheck') if $amcheck;
 
-# What a new session says to statements, without a warning or a notice. Parallel plans are chosen, and the plans' workers answer.
+# Makes the planner choose parallel plans.
 my $parallel = 'SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0; SET parallel_setup_cost = 0;
 	SET parallel_tuple_cost = 0; SET max_parallel_workers_per_gather = 2;';
 
+# The output of statements in a new session, which must raise no error, warning or notice.
 sub anew
 {
 	my ($name, $sql, %option) = @_;
@@ -159,7 +160,7 @@ $boss->query('DROP TABLE sst_stored');
 
 # --- Statistics of an index ---
 
-# What ANALYZE keeps of an index on 50 answers is all of them, in order.
+# Of an index on 50 answers ANALYZE keeps all, in order.
 sub statistics_are_answers
 {
 	my ($name) = @_;
@@ -187,7 +188,7 @@ statistics_are_answers('autovacuum');
 configure(autovacuum_naptime => undef);
 $boss->query('DROP TABLE sst_few');
 
-# --- Settings from before, in a parallel operation ---
+# --- Settings from before the library is loaded, by a parallel operation ---
 
 $boss->query('DROP ROLE IF EXISTS sst_test_set; CREATE ROLE sst_test_set LOGIN; ALTER TABLE sst_test OWNER TO sst_test_set; '
 	. 'GRANT ALL ON SCHEMA public TO sst_test_set');
@@ -216,7 +217,7 @@ for my $how ('role', 'session')
 }
 $boss->query('ALTER TABLE sst_test OWNER TO postgres; REVOKE ALL ON SCHEMA public FROM sst_test_set; DROP ROLE sst_test_set');
 
-# --- Restored from a dump, with jobs ---
+# --- Restored from a dump by parallel jobs ---
 
 {
 	# A table of over 10 MB, whose index is built in parallel.
@@ -289,7 +290,7 @@ configure(session_preload_libraries => undef);
 	sleep 0.05 until $server->session->query('SHOW distilsst.model') eq 'none-12345678';
 	is($server->session->error("SELECT sst2_label('a')")->{sqlstate}, '58P01', 'which follows a change of the setting');
 
-	# Rows come to a subscriber, whose apply worker computes its generated column.
+	# The subscriber's apply worker computes its generated column.
 	$session->query('CREATE TABLE sst_published (id int PRIMARY KEY, body text);
 		CREATE PUBLICATION sst_publication FOR TABLE sst_published;
 		INSERT INTO sst_published SELECT * FROM sst_test WHERE id <= 100');

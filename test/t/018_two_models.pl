@@ -1,5 +1,5 @@
-# Several models at once, the server's among them: each gives its own bits, in one statement, in parallel workers, batched and
-# not, in generated columns and indexes, and whoever asks.
+# Several models at once, the server's among them. Each gives its own bits: in one statement, in parallel workers, batched or
+# not, in generated columns and indexes, for every role.
 
 use strict;
 use warnings;
@@ -24,7 +24,7 @@ SQL
 
 # --- In one statement ---
 
-# What each says by a session of its own that asks for nothing else, text by text; a checksum in any order.
+# The right answers: each model alone in a session, text by text. The checksum does not depend on the order of rows.
 sub checksum { return "sum(hashtextextended(id || $_[0]::text, 0))" }
 my @right = map {
 	SstTest::Session->new->query("SET distilsst.batch_size = 1; SET max_parallel_workers_per_gather = 0; SELECT "
@@ -47,7 +47,7 @@ for my $way (sort keys %way)
 	{
 		my $set = "SET distilsst.batch_size = $batch; $way{$way};";
 		my $name = "$way, batches of $batch";
-		# The server's is the third.
+		# Number 2 is the server's.
 		for my $which ([ 0, 1 ], [ 0, 2 ], [ 1, 0, 1 ], [ 0 .. 3 ], [ 0 .. 5 ], [ 5, 4, 3, 2, 1, 0, 5 ])
 		{
 			my $query = 'SELECT ' . join(', ', map { checksum(logits($_)) } @$which) . ' FROM sst_test';
@@ -56,7 +56,7 @@ for my $way (sort keys %way)
 			is($said->{said} . $said->{out}, join('|', @right[@$which]), "models @$which, $name");
 			like($session->query("EXPLAIN $query"), qr/Gather.*\n.*\n.*Partial Aggregate/, 'in workers') if $way ne 'alone';
 		}
-		# The model is another one in each row, or none.
+		# The model differs from row to row, and may be NULL.
 		my $said = SstTest::Session->new->try("$set SELECT count(*), count(a), bool_and(a = b) "
 			  . "FROM (SELECT sst2_score(body, m) AS a, "
 			  . "CASE m WHEN '$models[0]' THEN sst2_score(body, '$models[0]') "
@@ -66,13 +66,13 @@ for my $way (sort keys %way)
 	}
 }
 
-# Label and score share a forward pass, and the same text by another model is another text.
+# The memo of one model does not answer for another.
 is($boss->query("SELECT array_agg(sst2_logits('a b c', model => m)) "
 	  . "FROM unnest(ARRAY['$models[0]', '$models[1]', '$models[0]', '$models[1]']) m"),
 	$boss->query("SELECT array_agg(l) FROM (VALUES (sst2_logits('a b c', '$models[0]')), (sst2_logits('a b c', '$models[1]')), "
 		. "(sst2_logits('a b c', '$models[0]')), (sst2_logits('a b c', '$models[1]'))) v(l)"), 'a text in turn by two models');
 
-# --- A cursor over two models, whose places others take between its rows ---
+# --- A cursor over two models, which are closed between its rows because others are opened ---
 
 for my $batch (1, 8)
 {
@@ -149,7 +149,7 @@ server_model($models[2]);
 $boss->query('UPDATE sst_stored SET body = body; REINDEX TABLE sst_stored');
 stored_is_right('the server has its first model again, and what follows it is made anew', 0, 1, 2);
 
-# --- Whoever asks ---
+# --- Every role ---
 
 {
 	my $hits = 'SELECT array_agg(id ORDER BY id) FROM sst_stored WHERE sst2_score(body) > 0.5';

@@ -1,5 +1,5 @@
-# What is stored, on other hosts: what names its model has that model's answers, or an ERROR that names it where it is not
-# installed, and never another's; what follows the server's model is shown to do so. And what sst2_models() says of files.
+# Stored answers on other hosts. What names its model has that model's answers, never another's; where the model is not
+# installed, an ERROR names it. sst2_dependents() shows what follows the server's model. Also sst2_models() about bad files.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ my $boss = SstTest::Session->new;
 my ($version) = $boss->query('SHOW server_version_num');
 my $missing = qq(could not open sentiment model "$model": No such file or directory);
 
-# A table each for what names its model and for what follows the server's.
+# One table names its model, the other follows the server's.
 my $tables = <<"SQL";
 CREATE EXTENSION distilsst;
 CREATE TABLE named (id int PRIMARY KEY, body text, score real GENERATED ALWAYS AS (sst2_score(body, model => '$model')) STORED);
@@ -37,7 +37,7 @@ my @tables = ('named', 'expression', 'following', $version >= 140000 ? 'wrapping
 my $rows = join "\n", map { "INSERT INTO $_ SELECT i, 'film ' || i FROM generate_series(1, 200) i;" } @tables;
 my $dependents = 'SELECT object, model, installed FROM sst2_dependents() ORDER BY object';
 
-# What sst2_dependents() must say where the model is installed, or not.
+# What sst2_dependents() must say; $installed: is the model there?
 sub dependents
 {
 	my ($installed) = @_;
@@ -121,7 +121,7 @@ for my $how (sort keys %dump)
 	unlink "$host->{models}/$model.dsst";
 }
 
-# A dump carries no server's model: what follows it is what the host makes of it.
+# A dump does not carry the server's model: the new host's model answers where none is named.
 {
 	my $own = SstTest::Server->new(from => 'nothing', conf => "wal_level = logical\n", arguments => "-c distilsst.model=$model");
 	my $session = $own->session;
@@ -158,7 +158,7 @@ for my $how (sort keys %dump)
 	ok($wait->(sub { $there->query('SELECT count(*) FROM named') == 100 }), 'until the model is there');
 	unlink "$host->{models}/$model.dsst";
 	$session->query('INSERT INTO named SELECT i, \'film \' || i FROM generate_series(101, 200) i');
-	# The apply worker has the model open, or has not: it fails, or applies the rows.
+	# An apply worker that still has the model open applies the rows; a new one fails until the file is back.
 	SstTest::write_file("$host->{models}/$model.dsst", read_file($file));
 	ok($wait->(sub { $there->query('SELECT count(*) FROM named') == 200 }), 'and then goes on');
 	is($there->query("$scores named"), $right, 'with the model\'s answers');
@@ -205,7 +205,7 @@ $host->stop;
 undef $here;
 $boss->query('DROP DATABASE sst_dumped');
 
-# --- Files that are no good: sst2_models() has a row for each ---
+# --- Unusable files: sst2_models() has a row for each ---
 
 {
 	my $packed = read_file($file);

@@ -1,4 +1,4 @@
-# What sql/batch.sql cannot ask about batching: other sessions, cancelling, memory, and the first statement of a session.
+# What sql/batch.sql cannot test of batching: other sessions, cancelling, memory, and the first statement of a session.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ my $dir = server_dir();
 my $model = made_model($dir, 'small', '1,32,2,64,512,300,2');
 my $session = SstTest::Session->new(model => $model);
 
-# Label and score of a text, alone.
+# Label and score of a text that is classified alone.
 sub alone { return $session->query("SELECT sst2_label('$_[0]'), sst2_score('$_[0]')") }
 
 $session->query(<<'SQL');
@@ -25,7 +25,7 @@ SQL
 
 # --- Rows that others change while we wait for them ---
 
-# Runs ours while another session has changed row 50 and not yet committed.
+# Runs our statement while another session has changed row 50 and not yet committed.
 sub while_changed
 {
 	my ($theirs, $ours) = @_;
@@ -55,7 +55,7 @@ is(while_changed("UPDATE sst_test SET body = 'again' WHERE id = 50",
 		'SELECT sst2_label(body), sst2_score(body) FROM sst_test WHERE id BETWEEN 40 AND 60 AND sst2_score(body) >= 0 FOR UPDATE')
 	  =~ /^\Q@{[alone('again')]}\E$/m, 1, 'nor is a locked row given out with its old label');
 
-# --- How far is read ahead ---
+# --- How far SstBatch reads ahead ---
 
 sub analyze
 {

@@ -1,7 +1,7 @@
-# Random statements show the same with batches of 1, 3 and 32 rows, in the same order: rows, notices, errors, what sequences have
-# counted and which rows are locked. Joins, subqueries, windows, set operations, CTEs, LATERAL, LIMIT, partitions, row level
-# security, volatile functions, row locks, cursors of DECLARE, PL/pgSQL and SPI, prepared statements, triggers and statements that
-# write, under random planner settings.
+# Random statements show the same with batches of 1, 3 and 32 rows, in the same order: rows, notices, errors, values of sequences
+# and locked rows. They have joins, subqueries, windows, set operations, CTEs, LATERAL, LIMIT, partitions, row level security,
+# volatile functions, row locks, cursors of DECLARE, PL/pgSQL and SPI, prepared statements, triggers and writes, under random
+# planner settings.
 #
 #   SEEDS=1..20    which seeds, each 110 statements; by default four fixed ones and a new one
 #
@@ -182,7 +182,7 @@ sub joined_calls
 	return ("(SELECT id, coalesce(sst2_label(a), b) AS c FROM $table) $alias", ["$alias.id", 'int'], ["$alias.c", 'text']);
 }
 
-# What stands in FROM: its text and columns.
+# An item of FROM: its text and columns.
 sub from_item
 {
 	my ($depth, @outer) = @_;
@@ -230,7 +230,7 @@ sub from_item
 
 sub where { return chance(0.6) ? ' WHERE ' . join(' AND ', map { bool_expr(2, @_) } 1 .. one_of(1, 1, 2, 3)) : '' }
 
-# With ORDER BY all columns, or in the order of the plan, which batches do not change.
+# ORDER BY all columns, or nothing: then rows come in the plan's order, which batches do not change.
 sub order_and_limit
 {
 	my (@columns) = @_;
@@ -336,7 +336,7 @@ sub select_query
 
 # --- Random statements ---
 
-# Where a cursor goes; most often forward, which all can.
+# Moves of a cursor, mostly forward, which every cursor can.
 sub moves
 {
 	return join('; ', map { chance(0.7) ? one_of('FETCH 3 FROM c', 'FETCH 1 FROM c', 'FETCH 7 FROM c', 'MOVE 2 FROM c')
@@ -345,7 +345,7 @@ sub moves
 			'FETCH FIRST FROM c', 'FETCH ALL FROM c', 'FETCH BACKWARD ALL FROM c') } 1 .. one_of(1, 2, 4));
 }
 
-# What is run, in one transaction that is rolled back.
+# Statements for one transaction, which is rolled back.
 sub statement
 {
 	my ($query) = select_query(one_of(0, 1, 1, 2));
@@ -408,8 +408,8 @@ sub settings
 	return join('; ', map { "SET LOCAL $_ = '$set{$_}'" } sort keys %set);
 }
 
-# What a statement shows: the lines it gives, notices, the error, what the sequence has counted, how many rows are locked.
-# Parallel workers give rows in any order. A cursor WITH HOLD that an error has left open is closed before the next.
+# What a statement shows: its output, notices, the error, the sequence's value, the number of locked rows. Parallel workers
+# return rows in any order. A cursor WITH HOLD that an error has left open is closed before the next statement.
 sub result
 {
 	my ($settings, $size, $statement) = @_;
@@ -438,7 +438,7 @@ for my $seed (@seeds)
 		my $one = result($settings, 1, $statement);
 		$statements++;
 		$errors++ if $one !~ /error:\z/;
-		# PostgreSQL cannot explain some of the statements, and the first of several only
+		# EXPLAIN takes some kinds of statements only, and of several the first
 		$batched++ if $session->try("BEGIN; $settings;\nEXPLAIN $statement;\nROLLBACK")->{out} =~ /SstBatch/;
 		for my $size (3, 32)
 		{

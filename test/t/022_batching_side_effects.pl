@@ -37,7 +37,7 @@ sub seen
 		$result->{error} ? "@{$result->{error}}{qw(sqlstate message)}" : 'none');
 }
 
-# The same with all batch sizes, and as it must be.
+# Checks that this is the same for all batch sizes, and what it must be.
 sub same
 {
 	my ($name, $statements, $wanted) = @_;
@@ -46,7 +46,7 @@ sub same
 	is(seen($_, $statements), $one, "$name: $_ rows") for 3, 32;
 }
 
-# --- Volatile functions. Batches grow, so that five rows are not what has been read after the third: 1, 2, 3 or 1, 2, 4 ---
+# --- Volatile functions. LIMIT 5 ends within a batch, of 1, 2, 3 or 1, 2, 4 rows, so reading ahead would show ---
 
 my $next = "SELECT 'next', nextval('sst_s')";
 same('a SubPlan of the select list', "SELECT sst2_label(body), (SELECT nextval('sst_s') WHERE id > 0) FROM sst_m LIMIT 5 "
@@ -88,7 +88,7 @@ same('a trigger between', "CREATE FUNCTION pg_temp.f() RETURNS trigger LANGUAGE 
 same('rows without end', "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
 	  . "SELECT i FROM n WHERE i <= 5 AND sst2_score('t' || i) >= 0 LIMIT 5", qr/^5\nnotices:\nerror:\nnone/m);
 
-# --- Parameters that are not there yet ---
+# --- Parameters that have no value yet ---
 
 same('a multi-assignment', 'CREATE CAST (text AS real) WITH FUNCTION sst2_score(text) AS ASSIGNMENT; '
 	  . 'UPDATE sst_m SET (score, id) = (SELECT x.body, sst_m.id FROM sst_m x WHERE x.id = sst_m.id) WHERE id < 20 '
@@ -155,11 +155,11 @@ BEGIN
 END $$
 SQL
 
-# --- A portal of the protocol: Bind names it, Execute takes some rows, and another statement updates where it stands ---
+# --- A portal of the protocol: Bind names it, Execute fetches some rows, another statement updates its current row ---
 
 my $socket = IO::Socket::UNIX->new(Peer => "$ENV{PGHOST}/.s.PGSQL.$ENV{PGPORT}") or die "connect: $!";
 
-# One message: its type and the rest.
+# Reads a message: its type and its body.
 sub message
 {
 	read($socket, my $head, 5) == 5 or die 'the server is silent';
@@ -168,7 +168,7 @@ sub message
 	return ($type, $body // '');
 }
 
-# Sends messages, each [type, body]; the first columns of the rows that come back until the server is ready, and its error.
+# Sends messages, each [type, body]. Returns the first columns of the rows that come until the server is ready, and its error.
 sub talk
 {
 	$socket->print(map { ($_->[0], pack('N', 4 + length $_->[1]), $_->[1]) } @_);
@@ -196,13 +196,13 @@ for my $size (1, 3, 32)
 	talk(['Q', "ROLLBACK\0"]);
 }
 
-# --- Functions of others ---
+# --- Functions of other libraries ---
 
 $session->query("CREATE FUNCTION sst_stranger(text) RETURNS text AS '\$libdir/distilsst', 'sst2_label' "
 	  . "LANGUAGE C STRICT IMMUTABLE");
 SKIP:
 {
-	# a function is looked up when execution starts, too; but not in a partition that has been pruned by then
+	# execution looks functions up again when it starts, but not those of a partition that it prunes before
 	skip 'PostgreSQL 13 keeps one partition', 1 if $session->query('SHOW server_version_num') < 140000;
 	$session->query(<<'SQL');
 CREATE TABLE sst_parts (id int, body text) PARTITION BY RANGE (id);

@@ -1,5 +1,5 @@
-# Functions that are altered, and rights that are taken, between planning and execution: parallel workers and EvalPlanQual
-# give a right answer or an error, and no backend ends.
+# Functions are altered and rights revoked between planning and execution: parallel workers and EvalPlanQual give the right
+# answer or an error, and no backend crashes.
 #
 #   SST_DDL_SECONDS=60    how long the functions are altered while they run; 4 by default
 
@@ -35,7 +35,7 @@ my $parallel = 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET mi
 my $query = "SELECT count(*), sum(sst2_score(body)::numeric) FROM sst_d WHERE sst2_label(body) <> ''";
 my $answer = $boss->query($query);
 
-# Everything that can be done to a function, and undone.
+# Each way to alter a function, and how to undo it.
 my @changes = map { ["ALTER FUNCTION sst2_label(text) $_->[0]", "ALTER FUNCTION sst2_label(text) $_->[1]"] }
   (['SET work_mem = \'64MB\'', 'RESET ALL'], ['SECURITY DEFINER', 'SECURITY INVOKER'],
 	['OWNER TO sst_ddl_user', 'OWNER TO postgres'],
@@ -62,7 +62,7 @@ for my $change (@changes)
 	is($result->{out}, "|\n$answer", 'the answer is right');
 }
 
-# --- Each change between planning and EvalPlanQual, which a trigger has learnt of: row 25 is locked, row 30 changed ---
+# --- Each change between planning and EvalPlanQual: it is made while row 25 is locked, before row 30 turns out to be changed ---
 
 my ($holder, $changer) = map { SstTest::Session->new } 1 .. 2;
 
@@ -125,7 +125,7 @@ while (time < $until)
 diag "$count statements while functions were altered, $errors errors";
 is("@wrong", '', 'all gave the right answer or an error that names what was changed');
 
-# --- A plan that is kept follows ---
+# --- A cached plan follows ---
 
 my $keeper = SstTest::Session->new(user => 'sst_ddl_user');
 $keeper->query("SET plan_cache_mode = force_generic_plan; SELECT sst2_label('load the library'); PREPARE q AS $query");

@@ -1,5 +1,5 @@
-# Two databases behind postgres_fdw: filters and aggregates are answered there, in batches, both at once; the answers are
-# those of a local table.
+# Two databases behind postgres_fdw answer filters and aggregates themselves, in batches, both at once; the answers are those
+# of a local table.
 
 use strict;
 use warnings;
@@ -43,7 +43,7 @@ for my $n (1, 2)
 }
 $session->query("SET enable_partitionwise_aggregate = on; SET TimeZone = 'UTC'; ANALYZE sst_all");
 
-# Each query, and whether it is always cheapest to have its calls made there.
+# Queries, and whether sending their calls to the shards is always cheapest.
 my %queries = (
 	'a select list' => ['SELECT id, sst2_label(body), sst2_score(body) FROM sst_far ORDER BY id', 0],
 	'WHERE' => ["SELECT id FROM sst_far WHERE sst2_label(body) = 'POSITIVE' AND sst2_score(body) > 0.4 ORDER BY id", 1],

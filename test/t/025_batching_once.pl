@@ -1,5 +1,5 @@
-# A text that a query needs in several places is classified once, and where rows are handed out to parallel workers;
-# plans from before the library was loaded do not stay.
+# A text that a query needs in several places is classified once, in parallel workers where they scan its table. Plans from
+# before the library was loaded are dropped.
 
 use strict;
 use warnings;

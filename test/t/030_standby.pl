@@ -12,9 +12,9 @@ my $dir = server_dir();
 my $other = install_model(made_model($dir, 'other', '1,32,2,64,64,300,2'));
 my $primary = SstTest::Session->new(model => $other);
 
-# --- The primary: stored columns, an index by a score ---
+# --- The primary: stored columns, an index on a score ---
 
-# The built-in model by plain C takes its time, so it reads some of the rows.
+# The built-in model is slow in plain C, so it reads some of the rows only.
 my $named = "CASE WHEN id % 10 = 0 THEN sst2_score(body, model => '$BUILTIN') END";
 
 $primary->query(qq{CREATE TABLE sst_test_reviews (id serial PRIMARY KEY, body text,
@@ -30,7 +30,7 @@ sub write_reviews
 }
 write_reviews(1, 100);
 
-# --- The standby, with the plainest kernels, whose queries may take long: replay waits for them ---
+# --- The standby, in plain C. Its queries may take long: replay waits for them ---
 
 my $server = SstTest::Server->new(from => 'backup', conf => "distilsst.isa = c\nmax_standby_streaming_delay = -1\n");
 

@@ -1,4 +1,4 @@
-# Weights that are well-formed and absurd: a text that they give no finite logits for is an error, and no other is.
+# Well-formed but absurd weights: a text without finite logits is an error, other texts have answers.
 
 use strict;
 use warnings;
@@ -12,8 +12,8 @@ my $dir = server_dir();
 my $hidden = 32;
 my $folder = made_folder("$dir/huge", "2,$hidden,2,64,64,300,2");
 
-# The word embedding of the piece "z" becomes the largest float: the embeddings' norm overflows. No text that is packed as
-# a self-test has it.
+# The word embedding of the piece "z" becomes the largest float, which makes the embeddings' norm overflow. No text of the
+# self-test has this piece.
 my ($z) = grep { (split /\n/, read_file("$folder/vocab.txt"))[$_] eq 'z' } 0 .. 299;
 my $bytes = read_file("$folder/model.safetensors");
 my $length = unpack('Q<', $bytes);

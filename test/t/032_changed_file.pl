@@ -1,5 +1,5 @@
-# A model's file that is changed under sessions that use it: an ERROR that says so or the right answer, in each kind of
-# statement; never a wrong answer, a lost session or a crash.
+# A model's file changes under sessions that use it. Each kind of statement gives the right answer or an ERROR that says so,
+# never a wrong answer, a lost session or a crash.
 
 use strict;
 use warnings;
@@ -41,7 +41,7 @@ sub restore
 my $flipped = $bytes;
 substr($flipped, $_ * 4096 + 5, 1) ^= "\x55" for 1 .. length($bytes) / 4096 - 1;
 
-# A name and what it does; whether the mapped file itself is changed.
+# A name, what is done, and whether that changes the mapped file itself.
 my @damages = (
 	[ 'cut to a page', 1, sub { truncate $path, 4096 } ],
 	[ 'cut by a byte', 1, sub { truncate $path, length($bytes) - 1 } ],
@@ -143,7 +143,7 @@ sub run_statements
 		ok($said{$kind}{alive} && $fits, "$what under $kind") or diag explain $said{$kind};
 	}
 	restore();
-	# a session whose statement had ended by then learns of the change now
+	# a session whose statement ended before the change learns of it now
 	$_->try("ROLLBACK; SELECT sst2_label('a b c', '$name')") for values %session;
 	is(join(' ', map { $session{$_}->query("SELECT sst2_label('a b c', '$name')") } sort keys %session),
 		join(' ', (SstTest::Session->new->query("SELECT sst2_label('a b c', '$name')")) x keys %session),
@@ -153,7 +153,7 @@ sub run_statements
 my %right = run_statements('nothing');
 run_statements($_->[0], $_->[2], %right) for @damages;
 
-# --- Written to all the time, so that sessions meet each moment of an opening ---
+# --- Written to all the time, at any moment of an opening ---
 
 my $logits = $boss->query("SELECT sst2_logits('a b c', '$name')");
 my $writer = fork // die "fork: $!";

@@ -1,4 +1,4 @@
-# sst2_backfill(): sessions beside each other, rows that others hold, what is left by a cancel and by kill -9, roles and policies.
+# sst2_backfill(): several sessions at once, rows that others lock, what a cancel and kill -9 leave, roles and policies.
 # A trigger records each row that is filled: none twice. A long pause holds a session between two batches.
 
 use strict;
@@ -20,7 +20,7 @@ CREATE ROLE sst_test_plain LOGIN;
 CREATE ROLE sst_test_other LOGIN;
 SQL
 
-# A table of so many rows of which none is filled.
+# A table of that many rows, none filled.
 sub make_table
 {
 	my ($rows) = @_;
@@ -87,7 +87,7 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 {
 	make_table(400);
 	my @sessions = map { SstTest::Session->new } 1 .. 3;
-	$_->query(q(SET default_transaction_isolation = 'serializable')) for @sessions;	# which holds for no batch
+	$_->query(q(SET default_transaction_isolation = 'serializable')) for @sessions;	# no batch uses it
 	$_->start(q(CALL sst2_backfill('reviews', 'body', 'label', batch => 7, pause => '1 ms'))) for @sessions;
 	my $sum = 0;
 	$sum += filled_by($_->finish) for @sessions;
@@ -95,7 +95,7 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	right_is(400, 'all is filled');
 	once();
 
-	# One that begins later goes on where the first has come to, and another that fills other columns begins at the start.
+	# One that begins later goes on from the first's position; one that fills other columns begins at the start.
 	make_table(100);
 	start_and_pause($sessions[0], 30);
 	is($boss->query(
@@ -148,7 +148,7 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	is(filled_by($boss->try(q(CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'the rest is done');
 	once();
 
-	# The rows before the position are missing again: the position is where to begin, not what to believe.
+	# Rows before the position are to be filled again: the position says where to begin, not what is done.
 	make_table(100);
 	$session = SstTest::Session->new;
 	start_and_pause($session, 30);
@@ -168,7 +168,7 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	is($boss->query('SELECT done, total, bytes, total_bytes FROM sst2_backfills'), '3|4|60|2376', 'long texts count for more');
 	$boss->query("SELECT pg_terminate_backend(${\ $session->pid})");
 
-	# A key that is written in one way and read in another.
+	# A key whose text depends on the session's settings.
 	$boss->query(<<'SQL');
 DROP TABLE reviews;
 CREATE TABLE reviews (id date, part float8, body text, label text, PRIMARY KEY (id, part));
@@ -182,7 +182,7 @@ SQL
 	is(filled_by($boss->try(q(SET DateStyle = 'Postgres, MDY'; CALL sst2_backfill('reviews', 'body', 'label')))), 70,
 		'and read as such');
 
-	# Operators that the key's columns do not share.
+	# A key of columns that are compared by different operators.
 	if (number(q(pg_available_extensions WHERE name = 'citext')))
 	{
 		$boss->query(<<'SQL');
@@ -236,7 +236,7 @@ SQL
 	  for 'TABLE', 'DELETE FROM', 'TRUNCATE';
 	is($plain->query('SELECT count(*) FROM sst2_progress'), 0, 'everyone may see the progress');
 
-	# What a policy shows can depend on any setting, so a position would mislead.
+	# Which rows a policy shows can depend on any setting, so no position is kept.
 	make_table(40);
 	$boss->query(<<'SQL');
 GRANT SELECT, UPDATE ON reviews TO sst_test_plain, sst_test_other;
@@ -256,7 +256,7 @@ SQL
 	is(filled_by($plain->try("SET test.tenant = 1; $call")), 5, 'then the other');
 	right_is(40, 'all are filled');
 
-	# Another role's backfill is its own.
+	# Each role has a position of its own.
 	make_table(40);
 	$boss->query('GRANT SELECT, UPDATE ON reviews TO sst_test_plain');
 	start_and_pause($plain, 15);

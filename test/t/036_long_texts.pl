@@ -31,7 +31,7 @@ sub softmax
 	return map { $_ / $sum } @power;
 }
 
-# label id, score, tokens, windows, lowest, highest of these passes, each [ids, weight].
+# Label id, score, tokens, windows, lowest and highest score of these passes, each [ids, weight].
 sub answer_of
 {
 	my ($tokens, @passes) = @_;
@@ -122,7 +122,7 @@ is(SstTest::Session->new->query(q(SELECT count(*), sum(length) FROM sst2_explain
 is(SstTest::Session->new->query(q(SELECT texts FROM sst2_stats())), '0', 'and sst2_stats()');
 is(SstTest::Session->new->query(q(SELECT sst2_label('a', 1))), 'NEUTRAL', 'and a label with a confidence');
 
-# What is made of answers is known: the model is the server's where it is not given, or NULL.
+# sst2_dependents() knows what is made of these answers: by the server's model where none is given, or NULL.
 $session->query(<<"SQL");
 CREATE INDEX sst_default ON sst_test (((sst2_document(body)).label));
 CREATE INDEX sst_null ON sst_test (((sst2_document(body, 'head', NULL)).score));
@@ -156,7 +156,7 @@ sub in_encoding
 	  $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
 }
 
-# start+length of each part, each of which is also what substr() gives.
+# The start+length of each part, and whether substr() gives the same part.
 sub parts
 {
 	my ($encoding, $text, $unit) = @_;
@@ -177,7 +177,7 @@ is(parts('EUC_JIS_2004', in_encoding('EUC_JIS_2004', "a \x{304b}\x{309a} b"), 'w
 is(parts('MULE_INTERNAL', q(convert_from('\x6120 9af1a1a1 62'::bytea, 'MULE_INTERNAL')) =~ s/ (?=9a|62)//gr, 'word'), '1+1 5+1|t',
 	'a character that UTF-8 lacks');
 
-# More than a slice, which may end within a character: the same everywhere.
+# Texts longer than a slice, which may end within a character: the same in each encoding.
 my %long = (
 	LATIN1 => join(' ', map { "\x{e9}" x ($_ % 5) . chr(97 + $_ % 26) . ($_ % 3 ? '.' : '[SEP]') } 1 .. 9000),
 	EUC_JP => join("\x{3000}", map { "\x{6620}\x{304c}" . chr(97 + $_ % 26) . ($_ % 3 ? "\x{3002}" : '[MASK]') } 1 .. 6000));

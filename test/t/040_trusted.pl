@@ -1,4 +1,4 @@
-# A database's owner without superuser's rights creates and drops the extension, and gains nothing else by it.
+# A database's owner creates and drops the extension without being superuser, and gains nothing else by it.
 
 use strict;
 use warnings;
@@ -60,8 +60,8 @@ $owner->query('DROP EXTENSION distilsst');
 
 # --- A schema that is laid out as a trap ---
 
-# The script runs as superuser with this schema in its search_path. Whatever it looked up by a name that the schema has as
-# well, with types that fit better than pg_catalog's, would be the owner's.
+# The script runs as superuser with this schema in its search_path. It must not call any function or operator of this schema,
+# though their types fit better than pg_catalog's.
 $owner->query(<<'SQL');
 CREATE SCHEMA trap;
 CREATE DOMAIN trap.text AS int; CREATE DOMAIN trap.real AS int; CREATE DOMAIN trap.float4 AS int;

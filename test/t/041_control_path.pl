@@ -1,5 +1,5 @@
-# make install prefix=... puts the extension outside of the server's folders, where PostgreSQL 18 finds it by
-# extension_control_path and dynamic_library_path, and we its models.
+# make install prefix=... puts the extension and its models outside of the server's folders, where PostgreSQL 18 finds them by
+# extension_control_path and dynamic_library_path.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ system(@make, 'install', "prefix=$dir/prefix") == 0 or die 'make install failed'
 my $models = "$dir/prefix/share/postgresql/distilsst";
 ok(-e "$models/$BUILTIN.dsst", 'make install prefix=... installs the model beside the extension');
 
-# A server that has nothing of ours in its own folders.
+# A server whose own folders have nothing of distilsst.
 my $server = SstTest::Server->new(from => 'nothing', other_host => 1, conf => <<"END");
 extension_control_path = '\$system:$dir/prefix/share/postgresql'
 dynamic_library_path = '\$libdir:$dir/prefix/lib/postgresql'
@@ -28,7 +28,7 @@ system('find', "$server->{dir}/tree", '-name', 'distilsst*', '-prune', '-exec', 
 
 my $session = $server->session;
 $session->query('CREATE EXTENSION distilsst');
-# not to be computed by the planner
+# the planner cannot compute it
 my $answer = q(SELECT sst2_label(t), sst2_score(t) FROM (SELECT 'I love it' || repeat('', i) FROM generate_series(1, 1) i) s (t));
 my $right = SstTest::Session->new->query($answer);
 is($session->query($answer), $right, 'the model answers');
@@ -42,7 +42,7 @@ $session->query(q(CREATE ROLE sst_test_plain LOGIN));
 is($server->session(user => 'sst_test_plain')->error("SET extension_control_path = '$dir'")->{sqlstate}, '42501',
 	'no plain role has it look elsewhere');
 
-# In both folders, and one more in the server's own.
+# The model is in both folders; the server's own has one more.
 mkdir $server->{models} or die "$server->{models}: $!";
 copy("$models/$BUILTIN.dsst", "$server->{models}/$BUILTIN.dsst") or die "copy: $!";
 my $made = made_model($dir, 'made', '1,32,2,64,16,300,2');
@@ -54,7 +54,7 @@ is($session->query($answer), $right, 'and answers as ever');
 is($session->query('SELECT file FROM sst2_model()'), "$server->{models}/$BUILTIN.dsst", "from the server's own folder");
 is($session->query("SELECT sst2_fingerprint(model => '$name')"), (model_name($made))[1], 'a call names one of the other folder');
 
-# In none.
+# The model is in neither.
 unlink "$models/$BUILTIN.dsst", "$server->{models}/$BUILTIN.dsst";
 error_is($server->session->error($answer), '58P01', qq(could not open sentiment model "$BUILTIN": No such file or directory),
 	qq(The file is "$server->{models}/$BUILTIN.dsst".), $HINT, 'where no folder has it the error says where it should be');

@@ -1,7 +1,7 @@
-# What the TAP tests share: psql sessions, files for the server, made models, the server's settings.
+# What the TAP tests share: psql sessions, files for the server, synthetic models, the server's settings.
 #
-# The tests run under test/scratch: PGHOST and its like name a throw-away server
-# that may run as another user than we do.
+# The tests run under test/scratch: PGHOST, PGPORT and PGUSER lead to a throw-away server, which may run as another
+# operating system user.
 
 package SstTest;
 
@@ -22,7 +22,7 @@ our $ROOT = realpath(dirname(__FILE__) . '/../..');
 our $BUILD = realpath($ENV{BUILD_DIR} // $ROOT);
 our ($BUILTIN) = map { basename($_, '.dsst') } bsd_glob("$BUILD/host/model/*.dsst");	# the built-in model's name
 
-# Go with every error about the server's model, and about one that a call names.
+# The hints of errors about the server's model, and about a model that a call names.
 our $HINT = 'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists, or '
   . 'install this one with "make install-model" or by copying its file from another server.';
 our $NAMED_HINT = 'sst2_models() lists the models that are installed. Install this one, under the same name, with '
@@ -36,7 +36,7 @@ sub read_file
 	return scalar <$file>;
 }
 
-# The file appears complete, by rename, readable for the server.
+# Writes a file that the server can read. A rename makes it appear complete.
 sub write_file
 {
 	my ($path, $bytes) = @_;
@@ -48,7 +48,7 @@ sub write_file
 	return $path;
 }
 
-# A folder that the server can read, gone when the test ends.
+# A folder that the server can read. It is removed when the test ends.
 sub server_dir
 {
 	my $dir = File::Temp->newdir('sst-test.XXXXXX', DIR => '/tmp');
@@ -56,7 +56,7 @@ sub server_dir
 	return $dir;
 }
 
-# A Hugging Face folder of made weights: see tools/support/synthetic.c.
+# A Hugging Face folder with random weights of this shape: see tools/support/synthetic.c.
 sub made_folder
 {
 	my ($dir, $shape, @dtype) = @_;
@@ -79,19 +79,19 @@ sub made_model
 	return pack_model(made_folder("$dir/$name", $shape), "$dir/$name.dsst", @options);
 }
 
-# The name and the fingerprint that a packed file's header gives.
+# The name and the fingerprint in a packed file's header.
 sub model_name
 {
 	my ($file) = @_;
 	return unpack('x124 Z64 Z72', read_file($file));
 }
 
-# --- The server's settings and installed models, which a test leaves as they were ---
+# --- The server's settings and installed models, restored when a test ends ---
 
 my (%configured, %installed);
 
-# Sets server settings by ALTER SYSTEM, or resets those that are undef. All sessions have them from their next statement
-# on: a postmaster that gives new ones to a new session has sent its signals to the others.
+# Sets server settings by ALTER SYSTEM; undef resets one. Every session has them from its next statement on: when a new
+# session sees them, the postmaster has already signalled the others.
 sub configure
 {
 	my (%settings) = @_;
@@ -108,7 +108,7 @@ sub configure
 	return;
 }
 
-# Makes this name or absolute path the server's model; undef: what it was.
+# Makes this name or absolute path the server's model; undef restores the first one.
 sub server_model
 {
 	my ($model) = @_;
@@ -122,12 +122,12 @@ sub models_folder
 	return SstTest::Session->new->query("SELECT setting || '/distilsst' FROM pg_config WHERE name = 'SHAREDIR'");
 }
 
-# Puts these bytes, whatever they are, where a model of this name should be.
+# Writes any bytes to where the server looks for the model of this name.
 sub install_bytes
 {
 	my ($name, $bytes) = @_;
 	my $path = models_folder() . "/$name.dsst";
-	$installed{$path} = 1 unless -e $path;	# what others have installed stays
+	$installed{$path} = 1 unless -e $path;	# to be removed at the end
 	return write_file($path, $bytes);
 }
 
@@ -148,7 +148,7 @@ END
 	eval { configure(%set); 1 } or warn $@ if %set;
 }
 
-# Checks all four parts of an error; undef: not there.
+# Checks all four parts of an error; undef means absent.
 sub error_is
 {
 	my ($error, $sqlstate, $message, $detail, $hint, $name) = @_;
@@ -166,8 +166,8 @@ use warnings;
 my $last_port = 5432;
 my @running;
 
-# Options: from => 'backup', a copy of the scratch server, or 'nothing'; conf => text for its postgresql.conf; arguments => text
-# for its command line; other_host => 1: with an installation of its own, whose models are its own, too.
+# Options: from => 'backup' copies the scratch server, 'nothing' makes a new one; conf => lines for its postgresql.conf;
+# arguments => for its command line; other_host => 1 gives it an installation and models of its own.
 sub new
 {
 	my ($class, %option) = @_;
@@ -200,7 +200,7 @@ sub new
 	return $self;
 }
 
-# Runs a command as the server's user, who may not be in our folder.
+# Runs a command as the server's user, in /: that user may not enter our folder.
 sub as_server
 {
 	my ($self, @command) = @_;
@@ -240,7 +240,7 @@ END
 	$_->stop('immediate') for @running;
 }
 
-# --- A session: one psql that stays ---
+# --- A session: a psql that stays connected ---
 
 package SstTest::Session;
 
@@ -251,7 +251,7 @@ use IPC::Open3 qw(open3);
 use Symbol qw(gensym);
 use Time::HiRes qw(time);
 
-# Options: db, user, and model, which becomes the server's.
+# Options: db; user; model => name or path, which becomes the server's.
 sub new
 {
 	my ($class, %option) = @_;
@@ -268,7 +268,7 @@ sub new
 
 sub pid { return $_[0]{pid} }
 
-# Reads what psql has to say until done->() is true or psql ends.
+# Reads psql's output until done->() is true or psql ends.
 sub read_until
 {
 	my ($self, $done) = @_;
@@ -302,7 +302,8 @@ sub wait_for
 	$self->read_until(sub { $self->{err} =~ $pattern });
 }
 
-# {out}: what the query gave; {notices}: texts, warnings among them; {error}: the first error's parts; {alive}
+# Returns {out}: the query's output; {notices}: the texts of notices and warnings; {error}: the parts of the first error;
+# {said}: all of stderr; {alive}: does psql go on?
 sub finish
 {
 	my ($self) = @_;
@@ -334,7 +335,7 @@ sub try
 	return $self->finish;
 }
 
-# What a query gives; an error ends the test.
+# The output of a query; an error ends the test.
 sub query
 {
 	my ($self, $sql) = @_;
