@@ -1,5 +1,5 @@
--- How right each method of sst2_document() is, and what it costs: on all texts of a labelled file and on those that the model
--- does not read at once. The file has a header and the columns label (0, 1) and text, parted by a tab.
+-- Accuracy and cost of each method of sst2_document(), on all texts of a labelled file and on those longer than the model reads.
+-- The file has a header and the columns label (0, 1) and text, separated by a tab.
 --
 --   test/scratch psql -X -q -f bench/documents.sql <FILE
 SET client_min_messages = warning;

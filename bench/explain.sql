@@ -1,6 +1,6 @@
--- How faithful sst2_explain() is: what is left of the margin between the labels, and how many labels change, when the k words are
--- masked that speak most for a text's label, beside k words at random. The file has a header and the columns text and label,
--- parted by a tab.
+-- How faithful sst2_explain() is: what is left of the margin between the labels, and how many labels change, when the k words
+-- that speak most for a text's label are masked, compared with k random words. The file has a header and the columns text and
+-- label, separated by a tab.
 --
 --   test/scratch psql -X -q -f bench/explain.sql <../shared/train/sst2_dev.tsv
 SET client_min_messages = warning;

@@ -5,13 +5,13 @@
 export PGOPTIONS='-c client_min_messages=warning -c parallel_setup_cost=0 -c parallel_tuple_cost=0'
 PGOPTIONS+=' -c min_parallel_table_scan_size=0'
 
-# shellcheck disable=SC2034  # for who sources this
+# shellcheck disable=SC2034  # for the scripts that source this
 labels_query="SELECT count(*) FROM reviews WHERE sst2_label(review) = 'POSITIVE'"
 
 query() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@" </dev/null; }
 
-# prepared QUERY WORKERS COMMAND...: psql's commands in a new session, with QUERY prepared as "q" for so many parallel workers. It
-# is planned as if the leader helped them, for a plan with one worker would never win otherwise; but then the leader does not.
+# prepared QUERY WORKERS COMMAND...: psql's commands in a new session, with QUERY prepared as "q" for that many parallel workers. It
+# is planned as if the leader took part, or else a plan with one worker would never win; but when it runs, the leader does not.
 prepared()
 {
 	local query=$1 workers=$2 commands=() command

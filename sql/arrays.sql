@@ -4,7 +4,7 @@ SELECT sst2_label(ARRAY['I love it!', NULL, 'I hate it!']);
 SELECT sst2_score(ARRAY['I love it!', NULL, 'I hate it!']);
 SELECT sst2_logits(ARRAY['I love it!', NULL, 'I hate it!']);
 
--- nothing in, nothing out
+-- NULL and empty arrays
 SELECT sst2_label('{}'::text[]), sst2_score('{}'::text[]), sst2_logits('{}'::text[]);
 SELECT sst2_label(NULL::text[]), sst2_score(NULL::text[]), sst2_logits(NULL::text[]);
 SELECT sst2_label(ARRAY[NULL, NULL]::text[]), sst2_logits(ARRAY[NULL]::text[]);
@@ -27,7 +27,7 @@ SELECT count(*), bool_and(batch = alone)
 FROM (SELECT unnest(sst2_score(array_agg(body ORDER BY i))) AS batch,
              unnest(array_agg(sst2_score(body) ORDER BY i)) AS alone
       FROM texts) s;
--- each in its place, though most are there already
+-- repeated texts: each answer in its place
 SELECT count(*), bool_and(batch = alone)
 FROM (SELECT unnest(sst2_score(array_agg(body ORDER BY i % 7, i))) AS batch,
              unnest(array_agg(sst2_score(body) ORDER BY i % 7, i)) AS alone

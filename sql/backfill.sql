@@ -1,4 +1,4 @@
--- what is filled, and what is refused; sessions beside each other are in test/t/033_backfill.pl
+-- what is filled, and what is refused; several sessions are in test/t/033_backfill.pl
 SET client_min_messages = warning;  -- no word on the model that ships, nor on how it goes
 CREATE TABLE reviews (id int PRIMARY KEY, body text, label text, score real, model text);
 INSERT INTO reviews (id, body) SELECT i, 'film ' || i FROM generate_series(1, 100) i;
@@ -46,7 +46,7 @@ INSERT INTO arrays SELECT ARRAY[i / 10, i], 'film ' || i FROM generate_series(1,
 CALL sst2_backfill('arrays', 'body', 'label', batch => 6);
 SELECT count(*) FROM arrays WHERE label IS DISTINCT FROM sst2_label(body);
 
--- what lies in the search_path
+-- objects of the search_path are not called
 CREATE SCHEMA evil;
 CREATE FUNCTION evil.boom(int, int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
 CREATE FUNCTION evil.boom(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'evil'; END $$;
@@ -84,7 +84,7 @@ CALL sst2_backfill('reviews', 'body', 'label');
 SELECT label FROM child;
 DROP TABLE child;
 
--- an isolation that would see no other's changes
+-- an isolation level that would not see what others commit
 UPDATE reviews SET label = NULL;
 SET default_transaction_isolation = 'serializable';
 CALL sst2_backfill('reviews', 'body', 'label', batch => 30);
@@ -118,7 +118,7 @@ CALL sst2_backfill('reviews', 'body', 'generated');
 CREATE TABLE no_key (body text, label text);
 CALL sst2_backfill('no_key', 'body', 'label');
 
--- what makes an UPDATE lose its answers is no endless loop
+-- no endless loop where a trigger discards the answers
 CREATE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN new.label := NULL; RETURN new; END';
 CREATE TRIGGER forget BEFORE UPDATE ON pairs FOR EACH ROW EXECUTE FUNCTION forget();
 UPDATE pairs SET label = NULL;
@@ -126,7 +126,7 @@ CALL sst2_backfill('pairs', 'body', 'label', batch => 10);
 CREATE OR REPLACE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CALL sst2_backfill('pairs', 'body', 'label', batch => 10);
 
--- what was stopped is seen; of a dropped table nothing is left
+-- progress shows a stopped backfill, but nothing of a dropped table
 SELECT relation, role = current_user::regrole AS mine, running, done, estimated_total, estimated_end,
     fingerprint = sst2_fingerprint() AS model
 FROM sst2_progress;

@@ -1,4 +1,4 @@
--- many rows per forward pass: the same results as one by one, and the plans
+-- many rows per forward pass: the plans, and the same results as row by row
 SET max_parallel_workers_per_gather = 0;
 SELECT sst2_label('load the library');
 
@@ -16,7 +16,7 @@ CREATE TABLE part_2 PARTITION OF part FOR VALUES FROM (20) TO (1000);
 INSERT INTO part SELECT n, 'part ' || n % 20 FROM generate_series(1, 40) n;
 ANALYZE review, reply, part;
 
--- The rows that statements give and, if asked for, those of a query afterwards; then all is undone.
+-- The rows that statements return, then those of a query, if given. All is rolled back.
 CREATE FUNCTION rows_of(statements text, afterwards text) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     result text[] := '{}';
@@ -31,7 +31,7 @@ EXCEPTION WHEN raise_exception THEN
     RETURN result;
 END $$;
 
--- How many SstBatch nodes a statement has, how many rows it gives, and whether they are the same without.
+-- How many SstBatch nodes a statement's plan has, how many rows it returns, and whether they are the same without.
 CREATE FUNCTION compare(statement text, afterwards text DEFAULT NULL, OUT nodes int, OUT rows int, OUT same bool)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -46,7 +46,7 @@ BEGIN
     PERFORM set_config('distilsst.batch_size', '32', true);
 END $$;
 
--- A plan, but for the name of the server's model and what differs between PostgreSQL's versions.
+-- A plan without the name of the server's model and without what differs between versions of PostgreSQL.
 CREATE FUNCTION plan_of(statement text, options text DEFAULT '') RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
     line text;
@@ -62,9 +62,9 @@ SELECT plan_of($$ SELECT id, sst2_label(body) FROM review WHERE id < 50 AND sst2
 SELECT plan_of($$ SELECT avg(sst2_score(body)), count(*) FILTER (WHERE sst2_label(title) = 'POSITIVE') FROM review $$);
 SELECT plan_of($$ UPDATE review SET kind = sst2_label(body) WHERE sst2_label(title) = 'NEGATIVE' $$);
 SELECT plan_of($$ SELECT sst2_label(body) FROM part $$);
--- LIMIT goes below, where it saves work and lets Sort keep few rows
+-- LIMIT moves below SstBatch, where it saves work and lets Sort keep few rows
 SELECT plan_of($$ SELECT id, sst2_label(body) FROM review ORDER BY title LIMIT 5 $$);
--- a filter that may not be needed is asked only of the rows that passed the one before
+-- a later filter is evaluated only for the rows that pass the one before
 SELECT plan_of($$ SELECT id FROM review WHERE sst2_score(body) > 0.5 AND sst2_score(title) > 0.5 $$);
 
 -- where calls may stand
@@ -91,7 +91,7 @@ SELECT plan_of($$ SELECT sst2_label(body), lag(sst2_label(body)) OVER (ORDER BY 
 -- calls that name a model, and one of the same text that names none
 SELECT plan_of($$ SELECT sst2_label(body, 'a-12345678'), sst2_score(body, 'a-12345678'), sst2_label(title, kind) FROM review $$);
 SELECT line FROM plan_of($$ SELECT sst2_label(body), sst2_label(body, 'a-12345678') FROM review $$) line WHERE line ~ 'Text:';
--- the calls' cost is SstBatch's
+-- the cost of calls moves to SstBatch
 CREATE FUNCTION costs(statement text) RETURNS TABLE (node text, cost bigint) LANGUAGE plpgsql AS $$
 DECLARE
     line text;
@@ -108,7 +108,7 @@ SELECT * FROM costs('SELECT avg(sst2_score(body)) FROM review');
 SELECT * FROM costs('SELECT sst2_label(body) FROM review ORDER BY title LIMIT 3');
 DROP FUNCTION costs;
 
--- what happened
+-- EXPLAIN ANALYZE
 CREATE FUNCTION explain_analyze(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
     RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) ' || query;
@@ -188,7 +188,7 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT count(*) FILTER (WHERE id > 30 AND sst2_label(body) = ''POSITIVE'') FROM review')
 ) v (statement);
 
--- a window's run condition refers to the target list as it is
+-- a window's run condition is evaluated over its target list, which must stay
 SELECT rows, same FROM compare($$ SELECT * FROM (SELECT sst2_label(body), rank() OVER (PARTITION BY kind ORDER BY id) n
     FROM review) s WHERE n < 3 ORDER BY n $$);
 
@@ -231,7 +231,7 @@ COPY (SELECT count(*), bool_and(label = sst2_label(body) OR label IS NULL AND bo
   FROM made JOIN review USING (id)) TO STDOUT;
 ROLLBACK;
 
--- what must stay as it was
+-- what is not batched
 SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT sst2_label(''good'')'),
     ('SELECT id FROM review WHERE id = 1'),
@@ -245,18 +245,18 @@ SELECT statement, (compare(statement)).* FROM (VALUES
     ('SELECT generate_series(1, 2), sst2_label(body) FROM review'),
     ('SELECT r.id FROM review r JOIN reply p ON p.review = r.id AND sst2_label(p.body || r.body) = r.title')
 ) v (statement);
--- neither a call that is not to be made nor one whose text fails
+-- no call is made, and no text evaluated, that the plan without SstBatch would skip
 SELECT count(CASE WHEN length(body) > 0 THEN sst2_label((1 / length(body))::text) END) FROM (VALUES (''), ('x')) v (body);
 SELECT id FROM review WHERE id = 5 AND sst2_label((1 / (id - 4))::text) <> '' AND sst2_label((1 / (id - 6))::text) <> '';
 
--- volatile functions are evaluated once for each row that is given out
+-- volatile functions are evaluated once for each row that is returned
 CREATE SEQUENCE counter;
 SELECT count(*) FROM (SELECT nextval('counter'), sst2_label(body) FROM review LIMIT 5 OFFSET 2) s;
 SELECT nextval('counter');
 SELECT plan_of($$ SELECT sst2_label(body || nextval('counter')) FROM review $$);
 SELECT plan_of($$ SELECT sst2_label(body) FROM review WHERE nextval('counter') > 0 $$);
 
--- the right to EXECUTE is asked for
+-- the right to EXECUTE is checked
 CREATE ROLE regress_distilsst_reader;
 GRANT SELECT ON review TO regress_distilsst_reader;
 REVOKE EXECUTE ON FUNCTION sst2_label(text) FROM PUBLIC;
@@ -267,7 +267,7 @@ SELECT max(sst2_label(body)) FROM review;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION sst2_label(text) TO PUBLIC;
 
--- a leaky function sees permitted rows only
+-- a leaky function sees only permitted rows
 CREATE FUNCTION leak(text) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS
     $$ BEGIN RAISE NOTICE 'saw "%"', $1; RETURN true; END $$;
 ALTER TABLE review ENABLE ROW LEVEL SECURITY;
@@ -279,7 +279,7 @@ RESET ROLE;
 ALTER TABLE review DISABLE ROW LEVEL SECURITY;
 DROP POLICY permitted ON review;
 
--- a function is known by its symbol: by another name, in another schema, but not with SET or SECURITY DEFINER
+-- a function is known by its symbol, under any name and in any schema, but not with SET or SECURITY DEFINER
 CREATE FUNCTION feeling(text) RETURNS text AS '$libdir/distilsst', 'sst2_label' LANGUAGE C STRICT IMMUTABLE COST 100000;
 CREATE FUNCTION feeling_set(text) RETURNS text AS '$libdir/distilsst', 'sst2_label' LANGUAGE C STRICT IMMUTABLE
     SET work_mem = '1MB';
@@ -291,7 +291,7 @@ ALTER EXTENSION distilsst SET SCHEMA elsewhere;
 SELECT (compare('SELECT elsewhere.sst2_label(body) FROM review')).*;
 ALTER EXTENSION distilsst SET SCHEMA public;
 
--- cursors go back, and serve WHERE CURRENT OF, as they do without
+-- cursors go backward, and serve WHERE CURRENT OF, as they do without SstBatch
 CREATE FUNCTION cursor_tour(options text, query text) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
     result text[] := '{}';
@@ -333,7 +333,7 @@ SELECT query, options, (compare_tours(options, query)).* FROM (VALUES
     ('SELECT r.id, sst2_label(p.body) FROM review r JOIN reply p ON p.review = r.id ORDER BY r.id')
 ) q (query), (VALUES ('NO SCROLL'), (''), ('INSENSITIVE'), ('SCROLL')) o (options)
 WHERE query !~ 'FOR UPDATE' OR options !~ '^(INS|SCR)';
--- partitions have a scan each; below a LIMIT of its own SstBatch cannot stand for them
+-- WHERE CURRENT OF finds the partition's scan; above a subquery's LIMIT SstBatch could not, and is not used
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM part;
 MOVE 25 FROM c;
@@ -342,7 +342,7 @@ DECLARE d CURSOR FOR SELECT id, sst2_label(body) FROM (SELECT * FROM part LIMIT 
 MOVE 25 FROM d;
 UPDATE part SET body = 'here' WHERE CURRENT OF d RETURNING id, tableoid::regclass;
 ROLLBACK;
--- row locks below are taken for the rows that are given out, and so a cursor finds the last of them
+-- no row is locked ahead, so a cursor finds the last of those locked below it
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, sst2_label(body) FROM (SELECT * FROM review ORDER BY id FOR UPDATE) s;
 MOVE 3 FROM c;
@@ -351,7 +351,7 @@ SELECT count(*) FROM review WHERE xmax <> 0;
 ROLLBACK;
 DROP FUNCTION cursor_tour, compare_tours;
 
--- a kept plan follows batch_size
+-- a cached plan follows batch_size
 PREPARE labels (int) AS SELECT count(sst2_label(body)) FROM review WHERE id < $1;
 SET plan_cache_mode = force_generic_plan;
 EXECUTE labels (50);

@@ -10,7 +10,7 @@ SELECT text, abs(exp(l[2]::float8) / (exp(l[1]::float8) + exp(l[2]::float8)) - s
        (l[2] > l[1]) = (sst2_label(text) = 'POSITIVE') AS label
 FROM (VALUES ('good'), ('bad'), ('not good'), ('not bad'), ('')) t (text), sst2_logits(text) l;
 
--- strict, and an empty text is a text
+-- NULL for NULL, but an empty text has an answer
 SELECT sst2_label(NULL::text), sst2_score(NULL::text), sst2_logits(NULL::text), sst2_token_count(NULL);
 SELECT sst2_label(''), sst2_score(''), (sst2_classify('')).tokens;
 
@@ -24,7 +24,7 @@ FROM sst2_classify(repeat('good ', 510) || 'bad bad bad') c;
 SELECT (c).tokens, (c).truncated FROM sst2_classify(repeat('good ', 510)) c;
 SELECT (c).tokens, (c).truncated FROM sst2_classify(repeat('good ', 511)) c;
 
--- where functions of immutable results may stand
+-- where only immutable functions may stand
 CREATE TABLE review (id int, body text, label text GENERATED ALWAYS AS (sst2_label(body)) STORED);
 CREATE INDEX ON review (sst2_score(body));
 INSERT INTO review VALUES (1, 'wonderful'), (2, 'awful'), (3, NULL);

@@ -1,4 +1,4 @@
--- what in a database is made of answers, and by which model
+-- what in this database is made of answers, and by which model
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 SELECT * FROM sst2_dependents();
 
@@ -27,7 +27,7 @@ DROP TABLE by_label;
 DROP DOMAIN happy_text;
 DROP TABLE reviews;
 
--- models that are named, installed or not, and computed
+-- models that are named, installed or not, or computed
 CREATE TABLE reviews (id int, body text, named text);
 CREATE INDEX by_server ON reviews (sst2_score(body));
 CREATE INDEX by_name ON reviews (sst2_score(body, model => :'model'));
@@ -36,7 +36,7 @@ ALTER TABLE reviews ADD by_column text GENERATED ALWAYS AS (sst2_label(body, nam
     ADD by_missing text GENERATED ALWAYS AS (sst2_label(body, 'none-12345678')) STORED;
 SELECT object, kind, function, replace(model, :'model', 'the model') AS model, installed FROM sst2_dependents();
 
--- anyone may ask
+-- every role may call it
 CREATE ROLE regress_distilsst_reader;
 SET ROLE regress_distilsst_reader;
 SELECT count(*) FROM sst2_dependents();

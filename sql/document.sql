@@ -1,6 +1,6 @@
 -- texts longer than the model reads, and labels that may be withheld
 
--- Texts of so many words, each by itself one or more pieces: the ids of all of them are those of the words.
+-- Texts of that many words. A word has one or more pieces, and a text's ids are its words' ids in order.
 SELECT (sst2_token_ids(''))[1] AS cls, (sst2_token_ids(''))[2] AS sep, max_tokens - 2 AS room FROM sst2_model() \gset
 CREATE TABLE word AS SELECT n, (sst2_token_ids(word))[2:cardinality(sst2_token_ids(word)) - 1] AS ids, word
 FROM generate_series(1, 3000) n,
@@ -32,7 +32,7 @@ FROM document, sst2_document(body, 'head+tail') d,
      sst2_logits(:cls || ids[:128] || ids[cardinality(ids) - 381:] || :sep) l
 WHERE cardinality(ids) > :room ORDER BY words;
 
--- windows: equal ones of 510 pieces at most, of which neighbours share 64
+-- windows of equal size, at most 510 pieces; neighbours share 64
 CREATE TABLE part AS
 SELECT words, i, windows, from_piece, to_piece, to_piece - from_piece - CASE i WHEN 0 THEN 0 ELSE 64 END AS fresh,
        sst2_logits(:cls || ids[from_piece + 1:to_piece] || :sep) AS logits
@@ -54,7 +54,7 @@ FROM document JOIN (
     FROM part GROUP BY words) p USING (words), sst2_document(body) d
 ORDER BY words;
 
--- of the same bits wherever the text is stored, and by the model's name
+-- the same bits however the text is stored, and by the model's name
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 CREATE TABLE stored (kind text, body text);
 ALTER TABLE stored ALTER body SET STORAGE EXTERNAL;
@@ -83,7 +83,7 @@ SELECT bool_and(sst2_label(body, score) = label) AS just_enough FROM review;
 SELECT count(*) FILTER (WHERE sst2_label(body, 0) <> label) AS at_0,
        count(*) FILTER (WHERE sst2_label(body, 1) <> 'NEUTRAL') AS at_1
 FROM review;
--- the number is a confidence, the literal a model
+-- a number is a confidence, an untyped literal a model
 SELECT sst2_label('good', 0.5) = sst2_label('good') AS number, sst2_label('good', :'model') = sst2_label('good') AS literal,
        sst2_label('good', 1, :'model') AS both, sst2_label('good', model => :'model', confidence => 1.0) AS named,
        sst2_label('good', NULL::real) AS no_confidence, sst2_label('good', 0.5, NULL) AS no_model;
@@ -94,7 +94,7 @@ SELECT sst2_label('good', 0.9::float8);
 SELECT sst2_label('good', 'positive');
 \set VERBOSITY default
 
--- read ahead where the confidence is a constant, and no error; one pass for a text's label, score and confident label
+-- batched where the confidence is a valid constant; one pass for a text's label, score and confident label
 CREATE FUNCTION texts_ahead(call text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE line text;
 BEGIN

@@ -1,4 +1,4 @@
--- how long a table would take, beside what can be computed of a small one
+-- how long a table takes: checked against what a small table computes
 SELECT name AS model FROM sst2_models() WHERE is_default \gset
 CREATE TABLE reviews (id int PRIMARY KEY, body text, "Short ""text""" varchar(30));
 INSERT INTO reviews SELECT i, repeat('a wonderful film, number ' || i || '. ', i * 2), 'film ' || i
@@ -25,7 +25,7 @@ SELECT e.rows = r.rows AS rows, e.mean_tokens = r.mean_tokens AS tokens, e.trunc
 SELECT rows FROM sst2_estimate('reviews', 'body', 'none-12345678');
 \set VERBOSITY default
 
--- a part of a larger table; the planner's rows, which it scales by the table's size now
+-- a sample of a larger table; rows as the planner estimates them, scaled by the table's present size
 CREATE TABLE large (body text) WITH (autovacuum_enabled = off, fillfactor = 30);
 INSERT INTO large SELECT 'film' FROM generate_series(1, 250000) i;
 SELECT abs(rows / 250000.0 - 1) < 0.3 AS rows FROM sst2_estimate('large', 'body');
@@ -45,7 +45,7 @@ RESET min_parallel_table_scan_size;
 RESET parallel_setup_cost;
 RESET max_parallel_workers_per_gather;
 
--- partitions and children count
+-- partitions and children are included
 CREATE TABLE parts (id int, body text) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (100) TO (1000);
@@ -60,7 +60,7 @@ SELECT p.rows, i.rows FROM sst2_estimate('parts', 'body') p, sst2_estimate('pare
 CREATE MATERIALIZED VIEW stored AS SELECT 'fine' AS body;
 SELECT rows, mean_tokens FROM sst2_estimate('stored', 'body');
 
--- nothing there
+-- no rows, no texts
 CREATE TABLE empty (body text);
 SELECT * FROM sst2_estimate('empty', 'body');
 INSERT INTO empty VALUES (NULL);
@@ -91,7 +91,7 @@ DROP FOREIGN TABLE parts_3;
 DROP SERVER regress_distilsst;
 DROP FOREIGN DATA WRAPPER regress_distilsst;
 
--- the rights on this column are enough
+-- rights on this column are enough
 CREATE ROLE regress_distilsst_reader;
 SET ROLE regress_distilsst_reader;
 SELECT rows FROM sst2_estimate('parts', 'body');
@@ -101,7 +101,7 @@ SET ROLE regress_distilsst_reader;
 SELECT rows FROM sst2_estimate('parts', 'body');
 RESET ROLE;
 
--- a policy's rows are counted, not the table's
+-- only rows that a policy shows are counted
 ALTER TABLE parts ENABLE ROW LEVEL SECURITY;
 CREATE POLICY few ON parts USING (id < 20);
 SET ROLE regress_distilsst_reader;

@@ -16,13 +16,13 @@ INSERT INTO example VALUES
     ('empty', ''),
     ('nothing', E' \u00AD\u0301 ');
 
--- the parts are the words of the text, with their marks and without what is deleted around them
+-- parts are the words of the text, with their combining marks, without deleted characters around them
 SELECT name, string_agg(format('%s+%s %s', e.start, e.length, left(part, 20)), ' | ' ORDER BY e.start) AS parts
 FROM example LEFT JOIN LATERAL sst2_explain(body) e ON true GROUP BY name ORDER BY name COLLATE "C";
 SELECT count(*), bool_and(part = substr(body, e.start, e.length)) AS substr FROM example, sst2_explain(body) e;
 SELECT count(*), bool_and(part = substr(body, e.start, e.length)) AS substr FROM example, sst2_explain(body, 'sentence') e;
 
--- The weights, computed anew: a part by itself has as many pieces as in the text, one behind the other.
+-- The weights, computed from token ids: a part alone has the pieces that it has in the text.
 INSERT INTO example SELECT 'truncated', repeat(repeat('good, bad, unforgettable, naïve ', 10) || 'film. ', 10);
 WITH part AS (
     SELECT name, unit, ids, e.weight, ordinality,
@@ -38,7 +38,7 @@ SELECT unit, count(*) > 12 AS many, bool_and(weight = (margin(ids) - margin(mask
        count(*) FILTER (WHERE weight <> 0) > 5 AS some
 FROM masked GROUP BY unit ORDER BY unit;
 
--- only what the model reads
+-- only the part of the text that the model reads
 SELECT sum(cardinality(sst2_token_ids(part)) - 2) AS pieces, max(e.start + e.length) < max(length(body)) AS truncated
 FROM example, sst2_explain(body, 'sentence') e WHERE name = 'truncated';
 

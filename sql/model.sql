@@ -32,7 +32,7 @@ SELECT sst2_label('good', NULL) IS NULL AS label, sst2_logits(ARRAY['good'], NUL
        sst2_fingerprint(NULL) IS NULL AS fingerprint;
 SELECT sst2_score('I love it', model) > 0.5 FROM (VALUES (:'model'), (NULL)) m(model);
 
--- what is no model's name, or no model that is installed
+-- not a model's name, or not installed
 \set VERBOSITY terse
 SELECT sst2_label('good', model => 'builtin');
 SELECT sst2_label('good', '');
@@ -43,7 +43,7 @@ SELECT sst2_label('good', 'none-12345678');
 SELECT sst2_fingerprint('none-12345678');
 SELECT sst2_label('good');
 
--- distilsst.model is the server's
+-- only the server may set distilsst.model
 SET distilsst.model = 'builtin-12345678';
 ALTER DATABASE postgres SET distilsst.model = 'builtin-12345678';
 ALTER ROLE ALL SET distilsst.model = 'builtin-12345678';

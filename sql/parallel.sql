@@ -1,4 +1,4 @@
--- the planner's own choice of parallel plans, by the functions' costs
+-- the planner chooses parallel plans because of the functions' costs
 SELECT sst2_token_count('load the library');
 SET max_parallel_workers_per_gather = 2;
 SET distilsst.batch_size = 1;       -- SstBatch would name the server's model
@@ -10,13 +10,13 @@ ANALYZE parallel_reviews;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM parallel_reviews WHERE sst2_label(review) = 'POSITIVE';
 EXPLAIN (COSTS OFF) SELECT id, sst2_score(review) FROM parallel_reviews;
 
--- Cheap filters run before ours, wherever they are written.
+-- Cheap filters run before sst2_score(), wherever they are written.
 EXPLAIN (COSTS OFF) SELECT id FROM parallel_reviews WHERE sst2_score(review) > 0.9 AND length(review) < 1220;
 
--- Without a call of ours there is nothing to gain.
+-- Without a costly function a parallel plan is not worth it.
 EXPLAIN (COSTS OFF) SELECT id, length(review) FROM parallel_reviews;
 
--- Below min_parallel_table_scan_size a table says itself how many workers it is worth.
+-- Smaller tables than min_parallel_table_scan_size get workers only by their parallel_workers.
 CREATE TABLE parallel_short AS SELECT id, left(review, 30) AS review FROM parallel_reviews;
 ANALYZE parallel_short;
 EXPLAIN (COSTS OFF) SELECT id, sst2_score(review) FROM parallel_short;

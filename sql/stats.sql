@@ -5,13 +5,13 @@ SELECT texts, memo_hits, truncated, tokens = 3 + 4 + 512 AS tokens, batches BETW
        abs(rows_per_second - texts * 1000 / milliseconds) < 1e-6 AS rate FROM sst2_stats();
 SELECT sst2_score('one') IS NOT NULL AS again, sst2_label('one', 0.5) IS NOT NULL AS confident;
 SELECT texts, memo_hits, tokens FROM sst2_stats();
--- of a document each window is a text, of an explanation each text with a unit masked
+-- each window of a document counts as a text, and each masked text of an explanation
 SELECT windows FROM sst2_document(repeat('bad ', 600));
 SELECT texts, memo_hits, truncated, tokens FROM sst2_stats();
 SELECT count(*) FROM sst2_explain('a b c d');
 SELECT texts, memo_hits, tokens FROM sst2_stats();
 SELECT provolatile, proparallel FROM pg_proc WHERE proname = 'sst2_stats';
--- workers of SstBatch count for their leader's session
+-- what SstBatch's workers classify counts for their leader's session
 CREATE TABLE review AS SELECT 'film ' || n AS body FROM generate_series(1, 300) n;
 ALTER TABLE review SET (parallel_workers = 2);
 ANALYZE review;

@@ -1,11 +1,11 @@
 #!/bin/bash
 # test/cpu.sh [base]
 #
-# One answer on any CPU and from any compiler.  The core built by other
-# compilers and for other CPUs, and the very objects of the extension, goes
-# through kernels, attention, formulas and golden rows, under qemu-user on
-# CPUs that have more or fewer instructions; the checksum over all logits is
-# the same everywhere.
+# Every CPU and every compiler gives the same answer.  The tests of kernels,
+# attention, formulas and golden rows run on the core as other compilers build
+# it, for other CPUs too, and on the objects of the extension itself; qemu-user
+# emulates CPUs with more or with fewer instructions.  The checksum over all
+# logits is the same everywhere.
 # "base" adds the rows of the large model where no CPU is emulated, which takes
 # minutes.  Prints TAP.  What lacks its compiler or qemu is skipped;
 # "tools/install-packages cross" installs them.
@@ -111,8 +111,8 @@ golden()
 
 tested_up_to() { [ "$(sed -n 's/^ok .* - \(.*\), 60 rows in one batch.*/\1/p' "$tmp/out" | tail -n 1)" = "$1" ]; }
 
-# run_on LEVEL FOLDER [EMULATOR...]: the programs in FOLDER, which must find
-# LEVEL to be the best kernels; '' if that depends on this machine.
+# run_on LEVEL FOLDER [EMULATOR...]: runs the programs in FOLDER, whose best
+# kernels must be LEVEL's; '' if that depends on this machine.
 run_on()
 {
 	local level=$1 folder=$2 emulator=("${@:3}")

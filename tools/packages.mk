@@ -1,4 +1,4 @@
-# What a release is handed out as. These goals need neither PostgreSQL's headers nor a build.
+# The zip and the Debian packages of a release. These goals need neither PostgreSQL's headers nor a build.
 
 # The version stands in distilsst.control alone. PGXN and Debian want three numbers.
 VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" '$(TOP)/distilsst.control')

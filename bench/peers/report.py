@@ -54,7 +54,7 @@ def digits(ms):
 
 
 def ratios(engines, ms):
-    """Times the speed of the best peer of any precision, and of the best in int8: ours in int8, the first engine."""
+    """Our speed in int8, the first engine's, over that of the best peer of any precision, and over that of the best in int8."""
     peers = [(precision, time) for (name, precision), time in zip(engines, ms) if name != "distilsst"]
     return min(time for _, time in peers) / ms[0], min(time for precision, time in peers if precision == "int8") / ms[0]
 

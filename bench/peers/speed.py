@@ -17,7 +17,7 @@ def progress(line):
 
 
 def compare(ours, peers, texts):
-    """Ends where a peer in fp32 has other logits than ours, alone or padded: it would be another computation."""
+    """Exits if a peer in fp32 has other logits than ours, alone or padded: it would compute something else."""
     expected = numpy.concatenate([ours.logits(batch) for batch in sorted_batches(texts, 8)])
     for peer in peers:
         padded = numpy.concatenate([peer.padded_logits(batch) for batch in sorted_batches(texts, 8)])

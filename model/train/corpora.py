@@ -1,4 +1,4 @@
-"""The texts: read, cleaned, and what judges a model set apart from what trains it."""
+"""Reads and cleans the texts, and sets those that judge a model apart from those that train it."""
 import csv
 import gzip
 import html

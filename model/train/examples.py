@@ -31,7 +31,7 @@ def for_teacher(data, tokenizer, rng):
 
 
 def for_student(data, tokenizer, rng):
-    """A third of the short texts, without a label, for the teachers know better; and longer windows of every eighth review"""
+    """A third of the short texts, without labels: the teachers know better; and longer windows of every eighth review"""
     short = data["sst2"] + data["short"]
     short = rng.sample(short, len(short) // 3)
     reviews = rng.sample(data["reviews"], len(data["reviews"]) // 8)

@@ -1,4 +1,4 @@
-"""A classifier on an encoder that others trained."""
+"""A classifier on a pretrained encoder."""
 import os
 
 import torch
@@ -55,8 +55,8 @@ def classifier(folder, names):
 
 
 class FirstTokenBlock(TransformerBlock):
-    """A layer that computes nothing but [CLS], for the head reads nothing else: exact, and as the last of
-    six layers a seventh less work."""
+    """A last layer that computes only [CLS], which is all that the head reads: exact, and with six layers a
+    seventh less work."""
 
     def forward(self, hidden_states, attention_mask=None, **_):
         attention, first = self.attention, hidden_states[:, :1]
@@ -80,7 +80,7 @@ def tune_gently(model):
 
 
 def keep_words(model):
-    """Word vectors that do not learn: half of a small model, of which few rows say next to nothing"""
+    """Freezes the word vectors: half the weights of a small model, which few rows can teach little"""
     model.distilbert.embeddings.word_embeddings.weight.requires_grad = False
 
 

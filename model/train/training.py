@@ -20,8 +20,8 @@ class Settings:
 
 
 def batches(examples, size, rng):
-    """One pass over (ids, target): neighbours in length share a batch, so that next to nothing
-    is padding; the batches come in random order."""
+    """One pass over (ids, target): texts of similar length share a batch, so that little is
+    padding; the batches come in random order."""
     order = sorted(rng.sample(range(len(examples)), len(examples)), key=lambda i: len(examples[i][0]))
     out = [[examples[i] for i in order[start:start + size]] for start in range(0, len(order), size)]
     rng.shuffle(out)
@@ -39,14 +39,14 @@ def tensors(texts, pad, device):
 
 
 def optimiser(model, weight_decay):
-    """AdamW on all that learns; decay on matrices alone"""
+    """AdamW on all trainable weights, with decay of matrices only"""
     learning = [p for p in model.parameters() if p.requires_grad]
     return torch.optim.AdamW([{"params": [p for p in learning if p.dim() > 1], "weight_decay": weight_decay},
                               {"params": [p for p in learning if p.dim() == 1], "weight_decay": 0.0}], fused=True)
 
 
 def rate(step, steps, settings):
-    """Linear warm-up, then linearly to nothing at the end"""
+    """Linear warm-up, then linear decay to 0 at the end"""
     return settings.rate * min((step + 1) / settings.warmup, 1, (steps - step) / max(steps - settings.warmup, 1))
 
 
