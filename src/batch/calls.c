@@ -106,7 +106,7 @@ is_call(Node *node)
     FuncExpr   *call = (FuncExpr *) node;
     List       *text;
 
-    if (!IsA(node, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL || list_length(call->args) > 3 ||
+    if (!IsA(node, FuncExpr) || call->funcid < FirstNormalObjectId || call->args == NIL ||
         !is_known_confidence(sst_batch_confidence(call)))
         return false;
     text = sst_batch_text(call);

@@ -18,8 +18,6 @@ ANALYZE sst_test;
 CREATE FUNCTION sst_test_wrapper(text) RETURNS real LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 100000
 	AS 'BEGIN RETURN public.sst2_score($1); END';
 SQL
-my $parallel = 'SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
-	SET max_parallel_workers_per_gather = 2;';
 my $named = "SELECT sum(sst2_score(body, model => '$model')::numeric) FROM sst_test";
 my $sum = $boss->query($named);
 isnt($boss->query("SELECT sum(sst2_score(body, model => '$BUILTIN')::numeric) FROM sst_test"), $sum, 'two models that differ');
@@ -33,7 +31,7 @@ my @uses = (
 	'SELECT sst2_fingerprint()',
 	$scan,
 	"SET distilsst.batch_size = 1; $scan",
-	map({ my $leader = "$parallel SET parallel_leader_participation = $_;";
+	map({ my $leader = "$PARALLEL SET parallel_leader_participation = $_;";
 			("$leader $scan", "$leader SELECT sum(sst_test_wrapper(body)::numeric) FROM sst_test",
 				"$leader CREATE INDEX sst_index ON sst_test (sst2_score(body))",
 				"$leader CREATE INDEX sst_index ON sst_test (sst_test_wrapper(body))",
@@ -58,7 +56,7 @@ sub is_refused
 		$boss->query('DROP INDEX IF EXISTS sst_index; DROP TABLE IF EXISTS sst_made');
 	}
 	my $said = session()->try("SET distilsst.isa = c; SELECT sst2_fingerprint('$model') IS NULL; SHOW distilsst.isa; "
-		  . "$parallel $named");
+		  . "$PARALLEL $named");
 	is("$said->{said}$said->{out}", "f\nc\n$sum", "$name: a call that names its model answers");
 	$said = session()->try(q(SELECT name, is_default, error FROM sst2_models() ORDER BY name COLLATE "C"));
 	is("$said->{said}$said->{out}", join("\n", map { "$_||" } sort $BUILTIN, $model),
@@ -92,7 +90,7 @@ for my $place (sort keys %place)
 	session()->query("$place SET distilsst.model = '$BUILTIN'");
 	is_refused($place, $elsewhere,
 		"As the first statement of a session run $place{$place} RESET distilsst.model, and connect anew.");
-	is($open->query("$parallel SET parallel_leader_participation = off; $scan"), $sum,
+	is($open->query("$PARALLEL SET parallel_leader_participation = off; $scan"), $sum,
 		'who was there before, and has workers, goes on');
 	my $misled = session();
 	$misled->error($scan);

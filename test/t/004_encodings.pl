@@ -21,23 +21,8 @@ my $model = pack_model($folder, "$dir/words.dsst");
 
 # --- One database for each encoding ---
 
-my %session;
 my $boss = SstTest::Session->new(model => $model);
-for my $encoding ('UTF8', 'LATIN1', 'LATIN9', 'WIN1252', 'EUC_JP', 'EUC_KR', 'MULE_INTERNAL', 'SQL_ASCII')
-{
-	my $db = 'sst_test_' . lc $encoding;
-	$boss->query("DROP DATABASE IF EXISTS $db");
-	$boss->query("CREATE DATABASE $db ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-	$session{$encoding} = SstTest::Session->new(db => $db);
-	$session{$encoding}->query('CREATE EXTENSION distilsst');
-}
-
-# A text of UTF-8 bytes in this database: SQL_ASCII has them as they are.
-sub sql_text
-{
-	my ($bytes, $encoding) = @_;
-	return sprintf "convert_from('\\x%s', '%s')", unpack('H*', $bytes), $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
-}
+my %session = encoded_databases(qw(UTF8 LATIN1 LATIN9 WIN1252 EUC_JP EUC_KR MULE_INTERNAL SQL_ASCII));
 
 # What the model reads of a text and answers, in ASCII.
 sub reading

@@ -147,8 +147,7 @@ SQL
 	{
 		use_model('old');
 		my $session = session();
-		$session->query("SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
-			SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = $leader; PREPARE scan AS $scan");
+		$session->query("$PARALLEL SET parallel_leader_participation = $leader; PREPARE scan AS $scan");
 		like($session->query("EXPLAIN (COSTS OFF) $scan"), qr/Gather\n\s+Workers Planned: 2\n\s+->  Partial Aggregate/,
 			'the planner wants workers');
 		for my $model ('old', 'new', 'old')

@@ -17,10 +17,6 @@ my ($version) = $boss->query('SHOW server_version_num');
 my $amcheck = $boss->query(q(SELECT count(*) FROM pg_available_extensions WHERE name = 'amcheck'));
 $boss->query('CREATE EXTENSION IF NOT EXISTS amcheck') if $amcheck;
 
-# Makes the planner choose parallel plans.
-my $parallel = 'SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0; SET parallel_setup_cost = 0;
-	SET parallel_tuple_cost = 0; SET max_parallel_workers_per_gather = 2;';
-
 # The output of statements in a new session, which must raise no error, warning or notice.
 sub anew
 {
@@ -78,10 +74,10 @@ for my $again ('REINDEX INDEX sst_index', 'REINDEX TABLE sst_test', 'REINDEX IND
 
 is(anew('a query', "SET max_parallel_workers_per_gather = 0; SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
 	'a query');
-is(anew("a parallel query, leader $_", "$parallel SET parallel_leader_participation = $_; SELECT sum(sst2_score(body)::numeric) "
+is(anew("a parallel query, leader $_", "$PARALLEL SET parallel_leader_participation = $_; SELECT sum(sst2_score(body)::numeric) "
 	  . "FROM sst_test"),
 	$sum, "a parallel query, leader $_") for 'on', 'off';
-is(anew('a parallel query, text by text', "$parallel SET distilsst.batch_size = 1; SELECT sum(sst2_score(body)::numeric) "
+is(anew('a parallel query, text by text', "$PARALLEL SET distilsst.batch_size = 1; SELECT sum(sst2_score(body)::numeric) "
 	  . "FROM sst_test"),
 	$sum, 'a parallel query, text by text');
 is(anew('a forced worker', ($version < 160000 ? 'SET force_parallel_mode = on' : 'SET debug_parallel_query = on')
@@ -94,15 +90,15 @@ is(anew('a prepared statement', q(SET plan_cache_mode = force_generic_plan;
 		EXECUTE p('a b c'); EXECUTE p('a b c'))), join("\n", ($boss->query("SELECT sst2_logits('a b c', '$model'), "
 			  . "sst2_logits('x', '$model')")) x 2),
 	'a prepared statement');
-is(anew('EXPLAIN', "$parallel EXPLAIN (COSTS OFF) SELECT sst2_score(body) FROM sst_test; "
+is(anew('EXPLAIN', "$PARALLEL EXPLAIN (COSTS OFF) SELECT sst2_score(body) FROM sst_test; "
 	  . "SELECT sst2_fingerprint()") =~ /^(\w{64})$/m && $1,
 	(model_name("$dir/other.dsst"))[1], 'EXPLAIN');
-is(anew('after DISCARD ALL', "DISCARD ALL; $parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+is(anew('after DISCARD ALL', "DISCARD ALL; $PARALLEL SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
 	'after DISCARD ALL');
-is(anew('before DISCARD ALL', "SELECT sst2_score('a') IS NULL;\nDISCARD ALL;\n$parallel SELECT sum(sst2_score(body)::numeric) "
+is(anew('before DISCARD ALL', "SELECT sst2_score('a') IS NULL;\nDISCARD ALL;\n$PARALLEL SELECT sum(sst2_score(body)::numeric) "
 	  . "FROM sst_test"), "f\n$sum",
 	'before DISCARD ALL');
-is(anew('a cursor', "$parallel BEGIN; DECLARE c CURSOR FOR SELECT sst2_score(body) FROM sst_test ORDER BY id; MOVE 100 FROM c; "
+is(anew('a cursor', "$PARALLEL BEGIN; DECLARE c CURSOR FOR SELECT sst2_score(body) FROM sst_test ORDER BY id; MOVE 100 FROM c; "
 	  . "FETCH 1 FROM c; COMMIT"),
 	$boss->query("SELECT sst2_score(body, '$model') FROM sst_test WHERE id = 101"), 'a cursor');
 is(anew('sst2_models()', 'SELECT name FROM sst2_models() WHERE is_default'), $model, 'sst2_models()');
@@ -123,7 +119,7 @@ for my $wrapper ('sql', 'plpgsql', 'set_path', 'set_isa', 'definer')
 {
 	my $query = "SELECT sum(sst_test_$wrapper(body)::numeric) FROM sst_test";
 	is(anew("$wrapper", "SET max_parallel_workers_per_gather = 0; $query"), $sum, "function $wrapper");
-	is(anew("$wrapper in parallel, leader $_", "$parallel SET parallel_leader_participation = $_; $query"), $sum,
+	is(anew("$wrapper in parallel, leader $_", "$PARALLEL SET parallel_leader_participation = $_; $query"), $sum,
 		"function $wrapper in parallel, leader $_") for 'on', 'off';
 	anew("an index by $wrapper", "CREATE INDEX sst_wrapped ON sst_test (sst_test_$wrapper(body))");
 	is(SstTest::Session->new->error("SELECT bt_index_check('sst_wrapped', true)"), undef,
@@ -140,13 +136,13 @@ is(anew('a function that sets, and what follows', q(SELECT sst_test_set_isa('a')
 
 my $stored = 'SELECT array_agg(score ORDER BY id) FROM sst_stored';
 my $generated = 'ADD score real GENERATED ALWAYS AS (sst2_score(body)) STORED';
-is(anew('CREATE TABLE AS', "$parallel CREATE TABLE sst_stored AS SELECT id, sst2_score(body) AS score FROM sst_test; $stored; "
+is(anew('CREATE TABLE AS', "$PARALLEL CREATE TABLE sst_stored AS SELECT id, sst2_score(body) AS score FROM sst_test; $stored; "
 	  . "DROP TABLE sst_stored"),
 	$all, 'CREATE TABLE AS');
-is(anew('a materialized view', "$parallel CREATE MATERIALIZED VIEW sst_stored AS SELECT id, sst2_score(body) AS score "
+is(anew('a materialized view', "$PARALLEL CREATE MATERIALIZED VIEW sst_stored AS SELECT id, sst2_score(body) AS score "
 	  . "FROM sst_test; $stored"),
 	$all, 'a materialized view');
-is(anew('refreshed', "$parallel REFRESH MATERIALIZED VIEW sst_stored; $stored; DROP MATERIALIZED VIEW sst_stored"), $all,
+is(anew('refreshed', "$PARALLEL REFRESH MATERIALIZED VIEW sst_stored; $stored; DROP MATERIALIZED VIEW sst_stored"), $all,
 	'refreshed');
 anew('a generated column is added', "CREATE TABLE sst_stored AS SELECT * FROM sst_test;\nALTER TABLE sst_stored $generated");
 is($boss->query($stored), $all, 'a generated column is added');
@@ -194,7 +190,7 @@ $boss->query('DROP ROLE IF EXISTS sst_test_set; CREATE ROLE sst_test_set LOGIN; 
 	. 'GRANT ALL ON SCHEMA public TO sst_test_set');
 my $show = 'SHOW distilsst.isa; SHOW distilsst.batch_size;';
 my %first = (
-	'a parallel query' => "$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test;",
+	'a parallel query' => "$PARALLEL SELECT sum(sst2_score(body)::numeric) FROM sst_test;",
 	'a parallel index build' => "$create;",
 );
 for my $how ('role', 'session')
@@ -260,7 +256,7 @@ SQL
 # --- The library loaded with the session, and with the server ---
 
 configure(session_preload_libraries => 'distilsst');
-is(anew('session_preload_libraries', "$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+is(anew('session_preload_libraries', "$PARALLEL SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
 	'session_preload_libraries');
 anew('session_preload_libraries, an index', $create);
 index_holds_answers('sst_index', 'session_preload_libraries');
@@ -280,7 +276,7 @@ configure(session_preload_libraries => undef);
 		$boss->query("SELECT sst2_logits('a b c', model => '$model')") . "\n7", 'shared_preload_libraries');
 	$session->query('CREATE TABLE sst_test (id int PRIMARY KEY, body text) WITH (parallel_workers = 2);
 		INSERT INTO sst_test SELECT i, chr(97 + i % 26) || \' film \' || i FROM generate_series(1, 200) i; ANALYZE sst_test');
-	is($server->session->query("$parallel SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
+	is($server->session->query("$PARALLEL SELECT sum(sst2_score(body)::numeric) FROM sst_test"), $sum,
 		'shared_preload_libraries, in parallel');
 	$server->session->query("$create; SET enable_seqscan = off; SET enable_sort = off;");
 	is($server->session->query('SET enable_seqscan = off; SET enable_sort = off;

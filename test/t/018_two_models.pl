@@ -32,8 +32,7 @@ my @right = map {
 } @models;
 is(scalar(keys %{ { map { $_ => 1 } @right } }), 6, 'six models that differ');
 
-my $parallel = 'SET min_parallel_table_scan_size = 0; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0;
-	SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation =';
+my $parallel = "$PARALLEL SET parallel_leader_participation =";
 my %way = (
 	'alone' => 'SET max_parallel_workers_per_gather = 0',
 	'in parallel' => "$parallel on",

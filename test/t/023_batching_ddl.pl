@@ -30,8 +30,7 @@ GRANT SELECT ON sst_touched TO sst_ddl_user;
 CREATE TRIGGER touch BEFORE UPDATE ON sst_d FOR EACH ROW EXECUTE FUNCTION sst_touch();
 SQL
 
-my $parallel = 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; '
-  . "SET max_parallel_workers_per_gather = 2; SELECT sst2_label('load the library')";
+my $parallel = "$PARALLEL SELECT sst2_label('load the library')";
 my $query = "SELECT count(*), sum(sst2_score(body)::numeric) FROM sst_d WHERE sst2_label(body) <> ''";
 my $answer = $boss->query($query);
 

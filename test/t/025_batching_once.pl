@@ -74,8 +74,7 @@ like(analyze("SELECT product, count(*) FILTER (WHERE sst2_label(review) = 'x') F
 
 # --- At the parallel scan ---
 
-$session->query('SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; '
-	  . 'SET max_parallel_workers_per_gather = 2; SET parallel_leader_participation = off; SET jit = off');
+$session->query("$PARALLEL SET parallel_leader_participation = off; SET jit = off");
 for my $query (
 	'SELECT product, date_trunc(\'week\', day), avg((sst2_label(review) = \'POSITIVE\')::int) FROM sst_many GROUP BY 1, 2',
 	'SELECT sst2_label(review), count(*), avg(sst2_score(review)) FROM sst_many GROUP BY 1',

@@ -108,8 +108,7 @@ my %statement = (
 	  . "FROM texts",
 	'SstBatch' => "SELECT md5(string_agg(l::text, ' ' ORDER BY id)) FROM (SELECT id, sst2_logits(body, '$name') l FROM texts "
 	  . "OFFSET 0) s",
-	'a parallel plan' => "SET parallel_setup_cost = 0; SET min_parallel_table_scan_size = 0; "
-	  . "SELECT sum(sst2_score(body, '$name')::numeric) FROM texts",
+	'a parallel plan' => "$PARALLEL SELECT sum(sst2_score(body, '$name')::numeric) FROM texts",
 	'an index build' => "BEGIN; CREATE INDEX changed_index ON texts (sst2_score(body, '$name'));
 		SET enable_seqscan = off; SELECT md5(string_agg(id::text, ' ' ORDER BY sst2_score(body, '$name'), id)) FROM texts;
 		ROLLBACK",

@@ -114,10 +114,9 @@ SQL
 my $all = 'SELECT sum(hashtext(sst2_document(body)::text)), max((sst2_document(body)).windows) FROM sst_test';
 my $right = $session->query($all);
 like($right, qr/\|2$/, 'texts of two windows');
-my $parallel = 'SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;';
 is(SstTest::Session->new->query($all), $right, 'the first statement of a session');
-like($session->query("$parallel EXPLAIN $all"), qr/Workers Planned: 2/, 'a parallel plan');
-is(SstTest::Session->new->query("$parallel $all"), $right, 'which is the first statement of a session');
+like($session->query("$PARALLEL EXPLAIN $all"), qr/Workers Planned: 2/, 'a parallel plan');
+is(SstTest::Session->new->query("$PARALLEL $all"), $right, 'which is the first statement of a session');
 is(SstTest::Session->new->query(q(SELECT count(*), sum(length) FROM sst2_explain('ab c.'))), '3|4', 'as sst2_explain() may be');
 is(SstTest::Session->new->query(q(SELECT texts FROM sst2_stats())), '0', 'and sst2_stats()');
 is(SstTest::Session->new->query(q(SELECT sst2_label('a', 1))), 'NEUTRAL', 'and a label with a confidence');
@@ -140,21 +139,9 @@ $session->query('DROP TABLE sst_test');
 # --- Encodings ---
 
 my $boss = SstTest::Session->new;
-my %database;
-for my $encoding ('UTF8', 'LATIN1', 'EUC_JP', 'EUC_JIS_2004', 'MULE_INTERNAL', 'SQL_ASCII')
-{
-	my $db = 'sst_test_' . lc $encoding;
-	$boss->query("CREATE DATABASE $db ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-	$database{$encoding} = SstTest::Session->new(db => $db);
-	$database{$encoding}->query('CREATE EXTENSION distilsst');
-}
+my %database = encoded_databases(qw(UTF8 LATIN1 EUC_JP EUC_JIS_2004 MULE_INTERNAL SQL_ASCII));
 
-sub in_encoding
-{
-	my ($encoding, $text) = @_;
-	return sprintf "convert_from('\\x%s', '%s')", unpack('H*', encode('UTF-8', $text)),
-	  $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
-}
+sub in_encoding { return sql_text(encode('UTF-8', $_[1]), $_[0]) }
 
 # The start+length of each part, and whether substr() gives the same part.
 sub parts

@@ -15,8 +15,8 @@ use File::Temp ();
 use Test::More;
 use Time::HiRes qw(sleep);
 
-our @EXPORT = qw($ROOT $BUILD $BUILTIN $HINT $NAMED_HINT read_file write_file server_dir made_folder pack_model
-  made_model model_name models_folder install_bytes install_model configure server_model error_is);
+our @EXPORT = qw($ROOT $BUILD $BUILTIN $HINT $NAMED_HINT $PARALLEL read_file write_file server_dir made_folder pack_model
+  made_model model_name models_folder install_bytes install_model configure server_model encoded_databases sql_text error_is);
 
 our $ROOT = realpath(dirname(__FILE__) . '/../..');
 our $BUILD = realpath($ENV{BUILD_DIR} // $ROOT);
@@ -27,6 +27,10 @@ our $HINT = 'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a mo
   . 'install this one with "make install-model" or by copying its file from another server.';
 our $NAMED_HINT = 'sst2_models() lists the models that are installed. Install this one, under the same name, with '
   . '"make install-model" or by copying its file from another server.';
+
+# Makes the planner choose parallel plans, with two workers.
+our $PARALLEL = 'SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0; SET parallel_setup_cost = 0; '
+  . 'SET parallel_tuple_cost = 0; SET max_parallel_workers_per_gather = 2;';
 
 sub read_file
 {
@@ -146,6 +150,31 @@ END
 	unlink keys %installed;
 	my %set = map { $_ => undef } grep { defined $configured{$_} } keys %configured;
 	eval { configure(%set); 1 } or warn $@ if %set;
+}
+
+# --- Databases of other encodings ---
+
+# Makes a database with the extension for each encoding. Returns a session in each, by encoding.
+sub encoded_databases
+{
+	my (@encodings) = @_;
+	my $boss = SstTest::Session->new;
+	my %session;
+	for my $encoding (@encodings)
+	{
+		my $db = 'sst_test_' . lc $encoding;
+		$boss->query("CREATE DATABASE $db ENCODING '$encoding' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+		$session{$encoding} = SstTest::Session->new(db => $db);
+		$session{$encoding}->query('CREATE EXTENSION distilsst');
+	}
+	return %session;
+}
+
+# UTF-8 bytes as a text in a database of this encoding: SQL_ASCII has them as they are.
+sub sql_text
+{
+	my ($bytes, $encoding) = @_;
+	return sprintf "convert_from('\\x%s', '%s')", unpack('H*', $bytes), $encoding eq 'SQL_ASCII' ? $encoding : 'UTF8';
 }
 
 # Checks all four parts of an error; undef means absent.
