@@ -10,8 +10,9 @@ labels_query="SELECT count(*) FROM reviews WHERE sst2_label(review) = 'POSITIVE'
 
 query() { psql -X -q -A -t -v ON_ERROR_STOP=1 "$@" </dev/null; }
 
-# prepared QUERY WORKERS COMMAND...: psql's commands in a new session, with QUERY prepared as "q" for that many parallel workers. It
-# is planned as if the leader took part, or else a plan with one worker would never win; but when it runs, the leader does not.
+# prepared QUERY WORKERS COMMAND...: psql's commands in a new session, with QUERY prepared as "q" for that many parallel workers.
+# It is planned as if the leader took part, or else a plan with one worker would never win; but when it runs, the leader does
+# not.
 prepared()
 {
 	local query=$1 workers=$2 commands=() command
