@@ -84,5 +84,5 @@ sst_answer_row(const SstAnswer *answer)
     values[1] = Float4GetDatum(sst_answer_probability(answer, sst_answer_best(answer)));
     values[2] = Int32GetDatum(answer->reading.tokens);
     values[3] = BoolGetDatum(answer->reading.truncated);
-    return HeapTupleGetDatum(heap_form_tuple(answer->row, values, nulls));
+    return HeapTupleGetDatum(heap_form_tuple(answer->row_type, values, nulls));
 }

@@ -15,7 +15,7 @@ typedef struct SstAnswer
     const float *logits;        /* [C] */
     SstReading  reading;
     float4      confidence;     /* for sst_answer_confident_label only */
-    TupleDesc   row;            /* of sst2_classify, blessed; for sst_answer_row only */
+    TupleDesc   row_type;       /* of sst2_classify, blessed; for sst_answer_row only */
 } SstAnswer;
 
 /* The label with the highest logit; the first of equals. */

@@ -89,9 +89,9 @@ sst2_classify(PG_FUNCTION_ARGS)
 {
     SstAnswer   answer = classify_text(fcinfo, 1);
 
-    if (get_call_result_type(fcinfo, NULL, &answer.row) != TYPEFUNC_COMPOSITE)
+    if (get_call_result_type(fcinfo, NULL, &answer.row_type) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
-    BlessTupleDesc(answer.row);
+    BlessTupleDesc(answer.row_type);
     PG_RETURN_DATUM(sst_answer_row(&answer));
 }
 

@@ -31,7 +31,7 @@ typedef struct BatchCall
     int         text;           /* which of the row's texts it classifies */
     SstAnswerDatum make;
     float4      confidence;     /* for sst2_label_confident */
-    TupleDesc   row;            /* for sst2_classify */
+    TupleDesc   row_type;       /* for sst2_classify */
 } BatchCall;
 
 /* A text of a row. */
@@ -217,7 +217,7 @@ answer_calls(BatchState *b, const char *name)
 
             if (!waits_for(text, name))
                 continue;
-            text->answer.row = b->call[c].row;
+            text->answer.row_type = b->call[c].row_type;
             text->answer.confidence = b->call[c].confidence;
             b->values[(Size) i * b->width + c] = b->call[c].make(&text->answer);
             b->nulls[(Size) i * b->width + c] = false;
@@ -281,10 +281,10 @@ begin_call(BatchState *b, FuncExpr *call, const char *symbol)
         c->confidence = DatumGetFloat4(castNode(Const, sst_batch_confidence(call))->constvalue);
     b->arguments = list_append_unique(b->arguments, text);
     c->text = sst_batch_position(b->arguments, text) - 1;
-    if (function->result == RECORDOID && get_expr_result_type((Node *) call, NULL, &c->row) != TYPEFUNC_COMPOSITE)
+    if (function->result == RECORDOID && get_expr_result_type((Node *) call, NULL, &c->row_type) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
-    if (c->row)
-        BlessTupleDesc(c->row);
+    if (c->row_type)
+        BlessTupleDesc(c->row_type);
 }
 
 static void

@@ -128,7 +128,7 @@ lower_cost(Plan *plan, List *targetlist, List *qual)
 
 /* Does this node compute any target list that it is given? */
 static bool
-projects(const Plan *plan)
+can_project(const Plan *plan)
 {
     switch (nodeTag(plan))
     {
@@ -161,7 +161,7 @@ only_projects(const Plan *plan)
 
 /* SstBatch above plan, which keeps its first quals (a number); or NULL if that cannot be. */
 static Plan *
-split(Rewrite *r, Plan *plan, int quals, List *calls)
+add_batch(Rewrite *r, Plan *plan, int quals, List *calls)
 {
     CustomScan *batch = makeNode(CustomScan);
     Plan        like = *plan;
@@ -214,7 +214,7 @@ batch_above(Rewrite *r, Plan *plan, int rows)
     Plan       *batch = NULL;
     ListCell   *lc;
 
-    if (!projects(plan))
+    if (!can_project(plan))
         return plan;
     foreach(lc, plan->qual)
     {
@@ -228,7 +228,7 @@ batch_above(Rewrite *r, Plan *plan, int rows)
     if (calls == NIL)
         sst_batch_find_calls((Node *) plan->targetlist, &calls);
     if (calls != NIL && sst_batch_may_read_input(&r->statement, plan, true) && !((rows & CURRENT_ROW) && has_many_scans(plan)))
-        batch = split(r, plan, quals, calls);
+        batch = add_batch(r, plan, quals, calls);
     return batch ? batch_above(r, batch, rows) : plan;
 }
 
@@ -279,7 +279,9 @@ can_take(const Rewrite *r, Plan *plan, Node *call, bool all_rows, bool in_worker
     sst_batch_find_calls((Node *) plan->targetlist, &calls);
     if (!all_rows && !sst_batch_shares_text(calls, call))
         return false;
-    return projects(plan) ? sst_batch_may_read_input(&r->statement, plan, true) : sst_batch_may_read(&r->statement, plan, true);
+    if (can_project(plan))
+        return sst_batch_may_read_input(&r->statement, plan, true);
+    return sst_batch_may_read(&r->statement, plan, true);
 }
 
 /* plan, with these calls over its columns as further columns. */
@@ -288,7 +290,7 @@ take(Rewrite *r, Plan *plan, List *calls)
 {
     QualCost    cost;
 
-    if (!passes_rows_on(plan) && !projects(plan))
+    if (!passes_rows_on(plan) && !can_project(plan))
         plan = make_projection(r, plan);
     cost_qual_eval_node(&cost, (Node *) calls, NULL);
     plan->total_cost += cost.per_tuple * plan->plan_rows;
@@ -319,7 +321,7 @@ give_calls_away(Rewrite *r, Plan *plan, int rows)
     Given       g = {.columns = list_length(child->targetlist)};
     ListCell   *lc;
 
-    if (!passes_rows_on(child) && !projects(child))
+    if (!passes_rows_on(child) && !can_project(child))
         return;
     sst_batch_find_calls((Node *) plan->targetlist, &calls);
     sst_batch_find_same_texts((Node *) plan->targetlist, &calls);
@@ -433,7 +435,7 @@ rewrite(Rewrite *r, Plan *plan, int rows)
     check_stack_depth();
     if (IsA(plan, Agg))
         project_arguments(r, plan);
-    else if (is_gather(plan) || ((IsA(plan, Result) || IsA(plan, WindowAgg)) && projects(plan)))
+    else if (is_gather(plan) || ((IsA(plan, Result) || IsA(plan, WindowAgg)) && can_project(plan)))
         give_calls_away(r, plan, rows);
     rewrite_inputs(r, plan, rows_below(plan, rows));
     /* a projection of ours whose calls have all moved down */
