@@ -11,17 +11,17 @@ MAKE_AGAIN = $(MAKE) -s --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 quickstart: $(OTHER_GOALS)
 	@$(TOP)/tools/install-packages build
 	@echo "Building distilsst."
-	@$(MAKE_AGAIN) all
+	@+$(MAKE_AGAIN) all
 	@$(TOP)/tools/quickstart
 
 check check-all: $(OTHER_GOALS)
 	@$(TOP)/tools/install-packages check
 	@[ $@ = check ] || $(TOP)/tools/install-packages cross || echo "Other compilers and CPUs are not tested."
 	@echo "Building distilsst and its tests."
-	@$(MAKE_AGAIN) all test-programs
+	@+$(MAKE_AGAIN) all test-programs
 	@$(TOP)/test/run $(if $(filter check-all,$@),all)
 
 ifneq (,$(OTHER_GOALS))
 $(OTHER_GOALS):
-	@$(MAKE_AGAIN) $@
+	@+$(MAKE_AGAIN) $@
 endif
