@@ -126,11 +126,17 @@ CALL sst2_backfill('pairs', 'body', 'label', batch => 10);
 CREATE OR REPLACE FUNCTION forget() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CALL sst2_backfill('pairs', 'body', 'label', batch => 10);
 
--- progress shows a stopped backfill, but nothing of a dropped table
+-- progress shows a stopped backfill, but nothing of a dropped role or table
 SELECT relation, role = current_user::regrole AS mine, running, done, estimated_total, estimated_end,
     fingerprint = sst2_fingerprint() AS model
 FROM sst2_progress;
-DROP TABLE pairs;
+CREATE TABLE stopped AS TABLE sst2_backfills;
+UPDATE sst2_backfills SET role = 1;
+SELECT count(*) FROM sst2_progress;
+CALL sst2_backfill('reviews', 'body', 'label');
+SELECT count(*) FROM sst2_backfills;
+INSERT INTO sst2_backfills TABLE stopped;
+DROP TABLE pairs, stopped;
 SELECT count(*) FROM sst2_progress;
 CALL sst2_backfill('reviews', 'body', 'label');
 SELECT count(*) FROM sst2_backfills;

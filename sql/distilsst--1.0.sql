@@ -235,7 +235,8 @@ CREATE VIEW sst2_progress AS
         EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object'::text AND l.classid = b.tableoid AND l.objid = session_lock
             AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS running
         FROM sst2_backfills b) b
-    WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = relation);   -- a dropped table's row goes with the next backfill
+    -- the row of a dropped table or role goes with the next backfill
+    WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) AND EXISTS (SELECT FROM pg_roles r WHERE r.oid = role);
 COMMENT ON VIEW sst2_progress IS
 'running and unfinished backfills: table, role, whether a session works on it, rows filled, about how many it will be, rows '
 'per second of all sessions that share it, since when, when the last batch ended, when it will be done (NULL if not known or not '

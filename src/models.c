@@ -63,9 +63,11 @@ model_hint(bool named, int error_number)
         return errhint("The server's operating system user must be able to read it.");
     if (named)
         return errhint("sst2_models() lists the models that are installed. Install this one, under the same name, with "
-                       "\"make install-model\" or by copying its file from another server.");
+                       "\"make install\" or its package if it is built in, with \"make install-model\", or by copying its file "
+                       "from another server.");
     return errhint("Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists, or "
-                   "install this one with \"make install-model\" or by copying its file from another server.");
+                   "install this one with \"make install\" or its package if it is built in, with \"make install-model\", or by "
+                   "copying its file from another server.");
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */

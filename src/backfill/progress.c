@@ -203,7 +203,7 @@ hold_session_lock(Progress *progress)
 
 /*
  * A position holds for one index and one model. Where a policy decides which rows the caller sees, it may see others next time,
- * for a policy can depend on any setting: then there is no position. What dropped tables have left goes.
+ * for a policy can depend on any setting: then there is no position. What dropped tables and roles have left goes.
  */
 void
 sst_progress_begin(Progress *progress, const Target *target, Work due, Position *position)
@@ -220,7 +220,8 @@ sst_progress_begin(Progress *progress, const Target *target, Work due, Position 
     add_parameter(&p, INT8OID, Int64GetDatum(due.bytes), false);
     add_parameter(&p, OIDOID, ObjectIdGetDatum(progress->lock), false);
     add_parameter(&p, BOOLOID, BoolGetDatum(progress->keeps_position), false);
-    execute_as_owner(progress, "DELETE FROM %s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation)",
+    execute_as_owner(progress, "DELETE FROM %s WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = relation)"
+                     " OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = role)",
                      &(Parameters) {0});
     execute_as_owner(progress,
                      "INSERT INTO %s AS b VALUES ($1, $2, $3, $4, $5, NULL, 0, $6, 0, $7, now(), now(), now(), 0, 0, $8)"

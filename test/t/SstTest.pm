@@ -24,9 +24,10 @@ our ($BUILTIN) = map { basename($_, '.dsst') } bsd_glob("$BUILD/host/model/*.dss
 
 # The hints of errors about the server's model, and about a model that a call names.
 our $HINT = 'Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists, or '
-  . 'install this one with "make install-model" or by copying its file from another server.';
+  . 'install this one with "make install" or its package if it is built in, with "make install-model", or by copying its file '
+  . 'from another server.';
 our $NAMED_HINT = 'sst2_models() lists the models that are installed. Install this one, under the same name, with '
-  . '"make install-model" or by copying its file from another server.';
+  . '"make install" or its package if it is built in, with "make install-model", or by copying its file from another server.';
 
 # Makes the planner choose parallel plans, with two workers.
 our $PARALLEL = 'SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0; SET parallel_setup_cost = 0; '
