@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
+use List::Util qw(sum);
 use SstTest;
 use Test::More;
 
@@ -87,9 +88,9 @@ for my $query (
 	like($plan, qr/Gather.*Parallel Custom Scan \(SstBatch\)/s, "below Gather: $query");
 	my ($distinct) = $plan =~ /Distinct Texts: (\d+)/;
 	is($distinct, $MANY, 'each row once');
-	my @rows = ($batch // '') =~ /Worker \d: +actual rows=(\d+)/g;
-	diag "rows of the two workers: @rows[0, 1]";
-	cmp_ok($_ // 0, '>', 0, 'both workers have their part') for @rows[0, 1];
+	# A machine with other work may start one worker when the other has done all.
+	my ($node) = ($batch // '') =~ /^(.*?)(?:->|\z)/s;
+	is(sum($node =~ /Worker \d: +actual rows=(\d+)/g), $MANY, 'by one worker or the other');
 	unlike($batch, qr/Sort/, 'before rows are sorted');
 }
 $session->query('SET max_parallel_workers_per_gather = 0');
