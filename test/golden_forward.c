@@ -22,7 +22,7 @@
 
 /* Multiplications: a few seconds each. */
 #define C_BUDGET 3e9
-#define ALONE_BUDGET 1e11
+#define ALONE_BUDGET 3e10
 
 typedef struct row
 {
