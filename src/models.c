@@ -163,7 +163,7 @@ keep_small_tables(OpenModel *m)
 static ModelProblem
 open_file(OpenModel *m)
 {
-    ModelProblem problem = {NULL};
+    ModelProblem problem = {.text = NULL};
     sst_status  status;
 
     problem.text = sst_mapping_open(&m->map, &problem.error_number);
