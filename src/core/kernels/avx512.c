@@ -1,5 +1,5 @@
 /*
- * avx512.c - AVX-512 with BW, which all of its CPUs have but the Xeon Phi: int8 by products of 16 bits (see s8_avx2.h).
+ * avx512.c - AVX-512 with BW, which all of its CPUs have but the Xeon Phi: int8 by products of 16 bits (see avx2.c).
  */
 #include <string.h>
 
@@ -28,7 +28,7 @@ v16_store_values(s8_value *p, v16 v)
     _mm256_storeu_si256((__m256i *) p, _mm512_cvtepi32_epi16(_mm512_castps_si512(v)));
 }
 
-/* As that of s8_avx2.h. */
+/* As that of avx2.c. */
 SST_INLINE v16i
 add_products(v16i sum, v16i a, v16i weights)
 {
