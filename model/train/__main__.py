@@ -2,10 +2,11 @@
 """Train models for distilsst, in a virtual environment with model/train/requirements.txt.
 
   finetune   a model for your own labels, from your own rows
+  pretrain   the encoder that teachers begin with, on the corpora without their labels
   teach      one teacher of the built-in model, on the corpora
   distil     the built-in model, from its teachers
 
-All are seeded, show a progress bar and use a GPU where there is one.  teach and distil keep their
+All are seeded, show a progress bar and use a GPU where there is one.  The last three keep their
 state in --work; the same command again goes on where the last one stopped.
 """
 import argparse
@@ -14,7 +15,9 @@ import os
 import torch
 import transformers
 
+from examples import TOLD
 from finetune import finetune
+from pretrain import pretrain
 from teach import distil, teach
 
 
@@ -47,17 +50,24 @@ def add_finetune(commands):
 
 
 def add_built_in(commands):
-    for command, run, rate, what in (("teach", teach, 6e-5, "one teacher of the built-in model, to WORK/teacher-SEED"),
-                                     ("distil", distil, 4e-5, "the built-in model, from its teachers")):
+    for command, run, rate, epochs, what in (
+            ("pretrain", pretrain, 4e-4, 8, "the encoder that teachers begin with, to WORK/pretrained"),
+            ("teach", teach, 1e-4, 3, "one teacher of the built-in model, to WORK/teacher-SEED"),
+            ("distil", distil, 1.2e-4, 2, "the built-in model, from its teachers")):
         parser = commands.add_parser(command, help=what)
         parser.add_argument("--data", required=True, help="folder with the corpora")
-        parser.add_argument("--work", required=True, help="folder for checkpoints")
-        if command == "teach":
-            parser.add_argument("--from", dest="start", required=True, help="folder with all-MiniLM-L6-v2")
-        else:
-            parser.add_argument("--teachers", nargs="+", required=True, help="their folders")
+        parser.add_argument("--work", required=True, help="folder for the corpora's word pieces and for checkpoints")
+        if command == "distil":
+            parser.add_argument("--from", dest="start", nargs="+", required=True, help="folders of models, of whose weights "
+                                "the mean is where the student begins")
+            parser.add_argument("--teachers", nargs="+", help="folders of those that it learns from; not with --epochs 0")
+            parser.add_argument("--sets", nargs="+", choices=list(TOLD), default=list(TOLD), help="what it reads")
+            parser.add_argument("--share", type=float, default=1, help="of these texts")
             parser.add_argument("--out", required=True, help="folder of the finished model")
-        add_common(parser, rate, 1)
+        else:
+            parser.add_argument("--from", dest="start", required=True, help="folder with %s" % (
+                "all-MiniLM-L6-v2" if command == "pretrain" else "the pretrained encoder"))
+        add_common(parser, rate, epochs)
         parser.set_defaults(run=run)
 
 

@@ -27,6 +27,12 @@ def read_imdb(path):
             for label, _rating, name, text in rows]
 
 
+def read_unlabelled(path):
+    """-> [(text, None)]"""
+    with gzip.open(path, "rt", encoding="utf-8", newline="\n") as f:
+        return [(plain(line.rstrip("\n")), None) for line in f]
+
+
 def read_amazon(path):
     with gzip.open(path, "rt", encoding="utf-8", newline="") as f:
         reader = csv.reader(f, delimiter="\t")
@@ -113,5 +119,7 @@ def load_data(folder):
         held = [r for y in (0, 1) for r in [r for r in rows if r[1] == y][:50]]
         d["held_amazon"] += held
         d["reviews"] += [r for r in rows if r not in held]
-    d["reviews"] = unique(d["reviews"], [t for t, _ in d["held_imdb"] + d["held_amazon"]])
+    held = [text for text, _ in d["held_imdb"] + d["held_amazon"]]
+    d["reviews"] = unique(d["reviews"], held)
+    d["unlabelled"] = unique(read_unlabelled(path("imdb_unsup.txt.gz")), held + [text for text, _ in d["reviews"]])
     return d

@@ -1,9 +1,11 @@
-"""What a classifier learns from: pairs of ids, [CLS] and [SEP] included, and the probability of each label, or None
-where others are to say it."""
-from swaps import swapped
+"""What is learned from: texts with [CLS] and [SEP], and of each what its answer is to be."""
+import random
 
-WINDOW = 94             # word pieces of a review for a teacher, without [CLS] and [SEP]
-LONG_WINDOWS = [254, 254, 254, 510]     # for the student, who learns long texts
+import numpy as np
+
+WINDOW = 126            # word pieces of a part of a review, without [CLS] and [SEP]
+WHOLE = 510             # of a whole review: as many as the model reads
+TOLD = {"sst2": 0.0, "short": 0.0, "sentences": 0.25, "unlabelled_sentences": 0.0, "reviews": 0.5, "unlabelled": 0.0}
 
 
 def window(ids, pieces, rng):
@@ -13,32 +15,40 @@ def window(ids, pieces, rng):
     return ids[start:start + pieces]
 
 
-def encoded(rows, tokenizer, rng):
-    """-> the word pieces of each text, in half of them terms swapped"""
-    texts = [swapped(text, rng) if rng.random() < 0.5 else text for text, _ in rows]
-    return tokenizer(texts, add_special_tokens=False)["input_ids"]
-
-
-def example(ids, target, tokenizer):
-    return [tokenizer.cls_token_id] + ids + [tokenizer.sep_token_id], target
-
-
-def for_teacher(data, tokenizer, rng):
-    """All short texts and a window of every other review"""
-    rows = data["sst2"] + data["short"] + rng.sample(data["reviews"], len(data["reviews"]) // 2)
-    return [example(window(ids, WINDOW, rng), one_hot(label, 2), tokenizer)
-            for ids, (_, label) in zip(encoded(rows, tokenizer, rng), rows)]
-
-
-def for_student(data, tokenizer, rng):
-    """A third of the short texts, without labels: the teachers know better; and longer windows of every eighth review"""
-    short = data["sst2"] + data["short"]
-    short = rng.sample(short, len(short) // 3)
-    reviews = rng.sample(data["reviews"], len(data["reviews"]) // 8)
-    return [example(ids[:max(LONG_WINDOWS)], None, tokenizer) for ids in encoded(short, tokenizer, rng)] + \
-        [example(window(ids, rng.choice(LONG_WINDOWS), rng), one_hot(label, 2), tokenizer)
-         for ids, (_, label) in zip(encoded(reviews, tokenizer, rng), reviews)]
+def framed(ids, tokenizer):
+    out = np.empty(len(ids) + 2, np.uint16)
+    out[0], out[1:-1], out[-1] = tokenizer.cls_token_id, ids, tokenizer.sep_token_id
+    return out
 
 
 def one_hot(label, labels):
     return [float(i == label) for i in range(labels)]
+
+
+def for_pretraining(texts, tokenizer, rng):
+    """All texts that are not held back -> [(ids, None)]"""
+    return [(framed(window(texts[name][i], WHOLE, rng), tokenizer), None)
+            for name in ("sst2", "short", "reviews", "unlabelled") for i in range(len(texts[name]))]
+
+
+def for_teacher(texts, tokenizer, rng, seed):
+    """SST-2, of the other short texts, whose labels are weak, two thirds, so that a teacher has an opinion of its own on the
+    rest, and of each review a part or all of it -> [(ids, probability of each label)]"""
+    sst2, short, reviews = texts["sst2"], texts["short"], texts["reviews"]
+    rows = [(sst2.either(i, rng), sst2.labels[i]) for i in range(len(sst2))]
+    rows += [(short.either(i, rng), short.labels[i]) for i in range(len(short)) if i % 3 != seed % 3]
+    rows += [(window(reviews.either(i, rng), rng.choice([WINDOW, WHOLE]), rng), reviews.labels[i]) for i in range(len(reviews))]
+    return [(framed(ids, tokenizer), one_hot(label, 2)) for ids, label in rows]
+
+
+def for_student(texts, tokenizer, rng, sets, share):
+    """A share of these sets, of the unlabelled reviews half as much -> [(ids, label or -1, told)]: the label tells that
+    much of the target, the teachers tell the rest.  They know short texts better than their labels do; a review's label
+    is right for a part of its sentences."""
+    out = []
+    for name in sets:
+        some = texts[name]
+        n = round(share * len(some) / (2 if name == "unlabelled" else 1))
+        out += [(framed(window(some.either(i, rng), WHOLE, rng), tokenizer), int(some.labels[i]), TOLD[name])
+                for i in rng.sample(range(len(some)), n)]
+    return out

@@ -72,7 +72,7 @@ def finetune(a):
         tune_gently(model)
         keep_words(model)
     learned, rng = encoded(training, names, tokenizer, limit), random.Random(a.seed)
-    plan = [batch for _ in range(a.epochs) for batch in batches(learned, BATCH, rng)]
+    plan = [batch for _ in range(a.epochs) for batch in batches(learned, lambda _: BATCH, rng)]
     train(model, plan, cross_entropy(model, tokenizer.pad_token_id), settings(a, len(plan)))
 
     export(model, tokenizer, a.out)

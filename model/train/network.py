@@ -3,7 +3,8 @@ import os
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers import AutoConfig, AutoTokenizer, BertModel, DistilBertConfig, DistilBertForSequenceClassification
+from transformers import (AutoConfig, AutoTokenizer, BertModel, DistilBertConfig, DistilBertForMaskedLM,
+                          DistilBertForSequenceClassification)
 from transformers.models.distilbert.modeling_distilbert import TransformerBlock
 
 PARTS = [("encoder.layer", "transformer.layer"),
@@ -52,6 +53,15 @@ def classifier(folder, names):
     tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def masked_language_model(folder):
+    """The encoder with a new head that says which word piece stands at a place, by the word vectors themselves"""
+    encoder, tokenizer = classifier(folder, ["unused", "labels"])
+    model = DistilBertForMaskedLM(encoder.config).to(encoder.device)
+    model.distilbert.load_state_dict(encoder.distilbert.state_dict())
+    tune_gently(model)
+    return model, tokenizer
 
 
 class FirstTokenBlock(TransformerBlock):

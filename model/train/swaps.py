@@ -84,11 +84,11 @@ def filled(rng, n):
     return [template.format(*([term] if isinstance(term, str) else term)) for term in chosen]
 
 
-def same_answer(model, tokenizer, seed, weight=2.0, n=6):
-    """-> the loss of a step: in every other one, `weight` times the variance of the logits over n terms
+def same_answer(model, tokenizer, seed, weight=4.0, n=12, every=4):
+    """-> the loss of a step: in one of `every` steps, `weight` times the variance of the logits over n terms
     of a template.  Of a text's logits only what differs between them counts."""
     def loss(step):
-        if step % 2:
+        if step % every:
             return 0.0
         ids = tokenizer(filled(random.Random("%d %d" % (seed, step)), n))["input_ids"]
         logits = model(**tensors(ids, tokenizer.pad_token_id, model.device)).logits.float()

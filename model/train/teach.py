@@ -1,25 +1,27 @@
-"""The built-in model: teachers, each from another seed, and the student of all."""
+"""The built-in model: teachers, each from another seed, and students of all."""
 import os
 import random
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 
-from corpora import load_data
-from evaluate import report
-from examples import for_student, for_teacher
+from evaluate import answers, report
+from examples import for_student, for_teacher, one_hot
 from network import classifier, export, tune_gently
 from swaps import same_answer
-from training import Settings, batches, cross_entropy, tensors, train
+from texts import load_texts
+from training import Settings, batches, cross_entropy, padded, train
 
 LABELS = ["NEGATIVE", "POSITIVE"]
 HEAD_SEED = 0        # one head for all to begin with: means of weights are of use then
-BATCH = 32
+PIECES = {"cpu": 4096, "cuda": 16384}           # of a batch: a GPU wants more at once
+TEXTS = {"cpu": (32, 128), "cuda": (32, 512)}   # of it, at least and at most
 
 
-def plan(examples, data, tokenizer, epochs, seed):
-    rng = random.Random(seed)
-    return [batch for _ in range(epochs) for batch in batches(examples(data, tokenizer, rng), BATCH, rng)]
+def size(device):
+    """-> how many texts are a batch, by the length of the longest"""
+    least, most = TEXTS[device.type]
+    return lambda longest: min(max(PIECES[device.type] // padded(longest, device), least), most)
 
 
 def learner(folder):
@@ -29,54 +31,57 @@ def learner(folder):
     return model, tokenizer
 
 
+def learn(model, tokenizer, plan, settings, path):
+    """By the answers in the plan; and the same answer whatever the country"""
+    wanted = cross_entropy(model, tokenizer.pad_token_id)
+    fair = same_answer(model, tokenizer, settings.seed)
+    train(model, plan, lambda batch, step: wanted(batch, step) + fair(step), settings, path)
+
+
 def teach(a):
-    data = load_data(a.data)
     model, tokenizer = learner(a.start)
-    os.makedirs(a.work, exist_ok=True)
+    texts, rng = load_texts(a.data, tokenizer, a.work), random.Random(a.seed)
     name = "teacher-%d" % a.seed
-    hard, fair = cross_entropy(model, tokenizer.pad_token_id), same_answer(model, tokenizer, a.seed)
-    train(model, plan(for_teacher, data, tokenizer, a.epochs, a.seed), lambda batch, step: hard(batch, step) + fair(step),
-          Settings(name, a.seed, a.rate, compute=a.compute), os.path.join(a.work, name + ".pt"))
+    plan = [batch for _ in range(a.epochs)
+            for batch in batches(for_teacher(texts, tokenizer, rng, a.seed), size(model.device), rng)]
+    learn(model, tokenizer, plan, Settings(name, a.seed, a.rate, compute=a.compute), os.path.join(a.work, name + ".pt"))
     export(model, tokenizer, os.path.join(a.work, name))
-    report(model, tokenizer, data)
+    report(model, tokenizer, texts)
 
 
-def mean_of_weights(model, teachers):
-    states = [teacher.state_dict() for teacher in teachers]
+def opinion(folders, ids, compute):
+    """The mean of the probabilities that models in these folders give the texts -> [texts][labels]"""
+    total = 0
+    for folder in folders:
+        model, tokenizer = learner(folder)
+        total = total + answers(model.eval(), ids, tokenizer.pad_token_id, compute).numpy()
+    return total / len(folders)
+
+
+def targets(examples, said):
+    """-> [texts][labels], of each text the share that its label tells and from the teachers the rest"""
+    return [told * np.array(one_hot(label, said.shape[1])) + (1 - told) * row
+            for (_, label, told), row in zip(examples, said)]
+
+
+def mean_of_weights(model, others):
+    states = [other.state_dict() for other in others]
     model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
 
 
-@torch.no_grad()
-def opinion(teachers, inputs):
-    """The mean of the teachers' probabilities"""
-    return sum(teacher(**inputs).logits.float().softmax(1) for teacher in teachers) / len(teachers)
-
-
-def targets(batch, inputs, teachers):
-    """The label of a text that has one; of the others what the teachers say"""
-    labels = [label for _, label in batch]
-    if None not in labels:
-        return torch.tensor(labels, device=inputs["input_ids"].device)
-    said = opinion(teachers, inputs)
-    return torch.stack([row if label is None else row.new_tensor(label) for row, label in zip(said, labels)])
-
-
 def distil(a):
-    """The student begins as the mean of its teachers, and learns what they say together of short texts, and long texts."""
-    data = load_data(a.data)
-    teachers = [learner(folder)[0].eval() for folder in a.teachers]
-    student, tokenizer = learner(a.teachers[0])
-    mean_of_weights(student, teachers)
-    fair = same_answer(student, tokenizer, a.seed)
-
-    def loss_of(batch, step):
-        inputs = tensors([ids for ids, _ in batch], tokenizer.pad_token_id, student.device)
-        return F.cross_entropy(student(**inputs).logits.float(), targets(batch, inputs, teachers)) + fair(step)
-
-    os.makedirs(a.work, exist_ok=True)
-    train(student, plan(for_student, data, tokenizer, a.epochs, a.seed), loss_of,
-          Settings("student", a.seed, a.rate, compute=a.compute), os.path.join(a.work, "student.pt"))
+    """The student begins as a mean of models, as a rule of its teachers, and learns what the teachers say together."""
+    student, tokenizer = learner(a.start[0])
+    mean_of_weights(student, [learner(folder)[0] for folder in a.start])
+    texts, rng = load_texts(a.data, tokenizer, a.work), random.Random(a.seed)
+    if a.epochs:
+        examples = for_student(texts, tokenizer, rng, a.sets, a.share)
+        ids = [ids for ids, _, _ in examples]
+        pairs = list(zip(ids, targets(examples, opinion(a.teachers, ids, a.compute))))
+        plan = [batch for _ in range(a.epochs) for batch in batches(pairs, size(student.device), rng)]
+        name = os.path.basename(os.path.normpath(a.out))
+        learn(student, tokenizer, plan, Settings(name, a.seed, a.rate, compute=a.compute), os.path.join(a.work, name + ".pt"))
     student.half()
     export(student, tokenizer, a.out)
     student.float()
-    report(student, tokenizer, data)
+    report(student, tokenizer, texts)

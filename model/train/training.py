@@ -1,12 +1,14 @@
 """The loop that every classifier is trained by."""
 import dataclasses
 import os
+import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-SAVE_EVERY = 200     # batches
+SAVE_EVERY = 300     # seconds
 
 
 @dataclasses.dataclass
@@ -19,23 +21,43 @@ class Settings:
     compute: str = "float32"    # or bfloat16, the type of the products
 
 
+def padded(longest, device):
+    """The length of a batch: a GPU is to meet few shapes, since each new one costs it a tenth of a second."""
+    if device.type != "cuda":
+        return longest
+    step = 8 if longest <= 64 else 32
+    return -(-longest // step) * step
+
+
 def batches(examples, size, rng):
-    """One pass over (ids, target): texts of similar length share a batch, so that little is
-    padding; the batches come in random order."""
-    order = sorted(rng.sample(range(len(examples)), len(examples)), key=lambda i: len(examples[i][0]))
-    out = [[examples[i] for i in order[start:start + size]] for start in range(0, len(order), size)]
+    """One pass over (ids, target): texts of similar length share a batch, so that little is padding; the batches come
+    in random order.  size(longest) texts are a batch."""
+    order = sorted(rng.sample(range(len(examples)), len(examples)), key=lambda i: -len(examples[i][0]))
+    out, start = [], 0
+    while start < len(order):
+        end = start + size(len(examples[order[start]][0]))
+        out.append([examples[i] for i in order[start:end]])
+        start = end
     rng.shuffle(out)
     return out
 
 
+def on_device(array, device):
+    """The array on the device; a GPU goes on with its work meanwhile."""
+    out = torch.from_numpy(array)
+    return out.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else out.to(device)
+
+
 def tensors(texts, pad, device):
-    """Lists of ids -> input_ids [B][T], and attention_mask where something is padding"""
-    longest = max(map(len, texts))
-    ids = torch.tensor([ids + [pad] * (longest - len(ids)) for ids in texts], device=device)
-    if all(len(text) == longest for text in texts):
-        return {"input_ids": ids}
-    lengths = torch.tensor([len(text) for text in texts], device=device)
-    return {"input_ids": ids, "attention_mask": (torch.arange(longest, device=device) < lengths[:, None]).long()}
+    """Lists of ids -> input_ids [B][T], and where something is padding attention_mask [B][1][1][T], false there"""
+    lengths = np.array([len(ids) for ids in texts])
+    ids = np.full((len(texts), padded(lengths.max(), device)), pad, np.int64)
+    for row, text in zip(ids, texts):
+        row[:len(text)] = text
+    inputs = {"input_ids": on_device(ids, device)}
+    if lengths.min() < ids.shape[1]:
+        inputs["attention_mask"] = on_device((np.arange(ids.shape[1]) < lengths[:, None])[:, None, None], device)
+    return inputs
 
 
 def optimiser(model, weight_decay):
@@ -54,14 +76,18 @@ def cross_entropy(model, pad):
     """The loss where a batch has pairs of ids and the probability of each label"""
     def loss(batch, _step):
         logits = model(**tensors([ids for ids, _ in batch], pad, model.device)).logits
-        return F.cross_entropy(logits.float(), torch.tensor([target for _, target in batch], device=model.device))
+        return F.cross_entropy(logits.float(), on_device(np.array([target for _, target in batch], np.float32), model.device))
     return loss
+
+
+def autocast(device, compute):
+    return torch.autocast(device.type, torch.bfloat16, enabled=compute == "bfloat16")
 
 
 def train(model, plan, loss_of, settings, path=None):
     """plan: the batches in their order; loss_of(batch, step).  The state is kept in `path`, and a run
     found there goes on where it was: on the same machine with the same result as without the stop."""
-    opt, first, mean = optimiser(model, settings.weight_decay), 0, None
+    opt, first, mean, saved = optimiser(model, settings.weight_decay), 0, None, time.monotonic()
     torch.manual_seed(settings.seed)
     if path and os.path.exists(path):
         first = load(path, model, opt)
@@ -70,28 +96,32 @@ def train(model, plan, loss_of, settings, path=None):
     for step in bar:
         for group in opt.param_groups:
             group["lr"] = rate(step, len(plan), settings)
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=settings.compute == "bfloat16"):
+        with autocast(model.device, settings.compute):
             loss = loss_of(plan[step], step)
         opt.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
-        mean = loss.item() if mean is None else mean + (loss.item() - mean) / 100
-        bar.set_postfix(loss="%.4f" % mean, refresh=False)
-        if path and ((step + 1) % SAVE_EVERY == 0 or step + 1 == len(plan)):
+        mean = loss.detach() if mean is None else torch.lerp(mean, loss.detach(), 0.01)
+        if step % 20 == 0:       # not after every batch: a GPU would wait
+            bar.set_postfix(loss="%.4f" % mean.item(), refresh=False)
+        if path and (time.monotonic() > saved + SAVE_EVERY or step + 1 == len(plan)):
             save(path, model, opt, step + 1)
+            saved = time.monotonic()
     model.eval()
 
 
 def save(path, model, opt, step):
-    torch.save({"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "random": torch.get_rng_state()},
-               path + ".new")
+    state = {"model": model.state_dict(), "opt": opt.state_dict(), "step": step, "random": torch.get_rng_state(),
+             "random_cuda": torch.cuda.get_rng_state_all()}
+    torch.save(state, path + ".new")
     os.replace(path + ".new", path)
 
 
 def load(path, model, opt):
-    saved = torch.load(path, map_location="cpu")
-    model.load_state_dict(saved["model"])
-    opt.load_state_dict(saved["opt"])
-    torch.set_rng_state(saved["random"])
-    return saved["step"]
+    state = torch.load(path, map_location="cpu")
+    model.load_state_dict(state["model"])
+    opt.load_state_dict(state["opt"])
+    torch.set_rng_state(state["random"])
+    torch.cuda.set_rng_state_all(state["random_cuda"])
+    return state["step"]

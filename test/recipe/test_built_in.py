@@ -6,15 +6,18 @@ import tempfile
 import unittest
 
 import made_up
+import numpy as np
 import torch
 from made_up import run
 from safetensors.torch import load_file
 
 from corpora import load_data, runs
 from evaluate import probabilities
-from network import classifier
+from examples import for_student, for_teacher
+from network import classifier, export
 from swaps import TEMPLATES
 from teach import learner, mean_of_weights, opinion, targets
+from texts import load_texts
 
 
 def corpora(folder):
@@ -39,6 +42,7 @@ def corpora(folder):
         "%d\t%d\t%s/%d_1\t%s<br />%s" % (label, 9 * label + 1, ("neg", "pos")[label], i, text,
                                        " ".join(rng.choices(made_up.FILLING, k=40)))
         for label in (0, 1) for i, (text, _) in enumerate(some(1050, label))])
+    made_up.write(path("imdb_unsup.txt.gz"), ["%s . It was %s.<br />" % row for row in some(60)])
     for name in ("books", "dvd", "electronics", "kitchen"):
         made_up.write(path("amazon_%s.tsv.gz" % name), ["sentence\tlabel"] + [
             '"%s\n""so""."\t%d' % row for label in (0, 1) for row in some(60, label)])
@@ -64,13 +68,14 @@ class BuiltIn(unittest.TestCase):
         sizes = {name: len(rows) for name, rows in data.items()}
         self.assertEqual((sizes["dev"], sizes["held_imdb"], sizes["held_amazon"], sizes["everyday"]), (20, 2000, 400, 100))
         self.assertGreaterEqual(sizes["held_sst2"], 500)
-        trained = data["sst2"] + data["short"] + data["reviews"]
+        trained = data["sst2"] + data["short"] + data["reviews"] + data["unlabelled"]
         judging = data["dev"] + data["everyday"] + data["held_sst2"] + data["held_imdb"] + data["held_amazon"]
         self.assertTrue({text for text, _ in trained}.isdisjoint({text for text, _ in judging}))
         taken = set().union(*(runs(text) for text, _ in data["held_sst2"]))
         self.assertTrue(all(taken.isdisjoint(runs(text)) for text, _ in data["sst2"] + data["short"]))
         self.assertTrue(all(len(data[name]) > 100 for name in ("sst2", "short", "reviews")))
-        self.assertNotIn("<br", " ".join(text for text, _ in data["reviews"]))
+        self.assertEqual((len(data["unlabelled"]), {label for _, label in data["unlabelled"]}), (60, {None}))
+        self.assertNotIn("<br", " ".join(text for text, _ in data["reviews"] + data["unlabelled"]))
 
     def test_templates(self):
         """What tools/bias asks by default, no model was taught to answer evenly"""
@@ -80,13 +85,14 @@ class BuiltIn(unittest.TestCase):
         self.assertTrue({t.format("{}") for kind in ("countries", "nationalities") for t in TEMPLATES[kind]}.isdisjoint(asked))
 
     def test_teach_and_distil(self):
-        """Two teachers and their student: a folder in F16 that is right about what they were taught"""
+        """A pretrained encoder, two teachers and their student: a folder in F16 that is right about what they were taught"""
+        common = ["--data", self.path("data"), "--work", self.path("work"), "--threads", "1"]
+        run("pretrain", *common, "--from", self.path("base"), "--epochs", "1", "--rate", "1e-3")
         for seed in ("1", "2"):
-            run("teach", "--data", self.path("data"), "--from", self.path("base"), "--work", self.path("work"),
-                "--seed", seed, "--epochs", "8", "--rate", "3e-3", "--threads", "1")
+            run("teach", *common, "--from", self.path("work/pretrained"), "--seed", seed, "--epochs", "24", "--rate", "3e-3")
         teachers = [self.path("work/teacher-%d" % seed) for seed in (1, 2)]
-        said = run("distil", "--data", self.path("data"), "--teachers", *teachers, "--work", self.path("work"),
-                   "--out", self.path("made"), "--epochs", "8", "--rate", "3e-3", "--threads", "1")
+        said = run("distil", *common, "--from", *teachers, "--teachers", *teachers, "--out", self.path("made"), "--epochs", "8",
+                   "--rate", "3e-3", "--share", "0.8")
         self.assertEqual(sorted(os.listdir(self.path("made"))), ["config.json", "model.safetensors", "vocab.txt"])
         self.assertEqual({x.dtype for x in load_file(self.path("made/model.safetensors")).values()}, {torch.float16})
         with open(self.path("made/config.json")) as f:
@@ -99,6 +105,10 @@ class BuiltIn(unittest.TestCase):
         scores = probabilities(model.eval(), tokenizer, ["it was a lovely film .", "this is an awful film ."])[:, 1]
         self.assertGreater(scores[0], 0.5)
         self.assertLess(scores[1], 0.5)
+        run("distil", *common, "--from", *teachers, "--epochs", "0", "--out", self.path("mean"))
+        weights = [load_file(os.path.join(folder, "model.safetensors"))["classifier.weight"]
+                   for folder in teachers + [self.path("mean")]]
+        self.assertTrue(torch.equal(((weights[0] + weights[1]) / 2).half(), weights[2]))
 
     def test_teachers(self):
         """The student begins as the mean of the weights, and is told the mean of the probabilities"""
@@ -106,18 +116,33 @@ class BuiltIn(unittest.TestCase):
         self.assertTrue(torch.equal(models[0].classifier.weight, models[1].classifier.weight))
         with torch.no_grad():
             models[0].classifier.weight += 0.5
-            models[1].classifier.bias += 1.0
+            models[1].classifier.bias += torch.tensor([1.0, 0.0])
         mean_of_weights(models[2], models[:2])
         self.assertTrue(torch.allclose(models[2].classifier.weight, models[1].classifier.weight + 0.25))
-        inputs = {"input_ids": torch.arange(5, 15, device=models[0].device)[None]}
-        expected = (models[0](**inputs).logits.softmax(1) + models[1](**inputs).logits.softmax(1)) / 2
-        self.assertTrue(torch.allclose(opinion(models[:2], inputs), expected))
+        folders = [self.path("one"), self.path("two")]
+        for model, folder in zip(models, folders):
+            export(model, learner(self.path("base"))[1], folder)
+        ids = [list(range(5, 15)), list(range(7, 20))]
+        expected = sum(model(torch.tensor([ids[1]])).logits.softmax(1) for model in models[:2]) / 2
+        self.assertLess(abs(opinion(folders, ids, "float32")[1] - expected.detach().numpy()).max(), 1e-6)
 
     def test_targets(self):
-        """Of a text with a label the student learns that, of one without what the teachers say"""
-        teachers = [learner(self.path("base"))[0].eval()]
-        inputs = {"input_ids": torch.arange(5, 15, device=teachers[0].device).reshape(2, 5)}
-        said = opinion(teachers, inputs)
-        self.assertTrue(torch.equal(targets([([], None), ([], [0.0, 1.0])], inputs, teachers)[0], said[0]))
-        self.assertEqual(targets([([], None), ([], [0.0, 1.0])], inputs, teachers)[1].tolist(), [0.0, 1.0])
-        self.assertEqual(targets([([], [1.0, 0.0]), ([], [0.0, 1.0])], inputs, None).tolist(), [[1.0, 0.0], [0.0, 1.0]])
+        """The label tells a share of the target, the teachers the rest; a text without a label is theirs alone"""
+        said = np.array([[0.25, 0.75]] * 3)
+        made = targets([([], 0, 0.0), ([], -1, 0.0), ([], 0, 0.5)], said)
+        self.assertEqual([row.tolist() for row in made], [[0.25, 0.75], [0.25, 0.75], [0.625, 0.375]])
+
+    def test_examples(self):
+        """A teacher leaves out a third of the weak labels; a student reads shares of the sets that it is given"""
+        _, tokenizer = learner(self.path("base"))
+        texts = load_texts(self.path("data"), tokenizer, self.path("work-of-examples"))
+        sizes = {name: len(some) for name, some in texts.items()}
+        taught = for_teacher(texts, tokenizer, random.Random(1), 1)
+        left_out = len(range(1, sizes["short"], 3))
+        self.assertEqual(len(taught), sizes["sst2"] + sizes["short"] - left_out + sizes["reviews"])
+        read = for_student(texts, tokenizer, random.Random(1), ["sentences", "unlabelled"], 0.5)
+        self.assertEqual([told for _, _, told in read].count(0.25), round(sizes["sentences"] / 2))
+        self.assertEqual([label for _, label, _ in read].count(-1), 15)
+        for ids, *_ in taught + read:
+            self.assertEqual((ids[0], ids[-1]), (tokenizer.cls_token_id, tokenizer.sep_token_id))
+            self.assertLessEqual(len(ids), 512)

@@ -41,7 +41,8 @@ class Network(unittest.TestCase):
         short.load_state_dict(whole.state_dict())
         short.distilbert.transformer.layer[-1].__class__ = FirstTokenBlock
         ids = torch.randint(5, 60, (4, 12))
-        for mask in (None, torch.tensor([[1] * n + [0] * (12 - n) for n in (12, 7, 2, 1)])):
+        padding = torch.tensor([[1] * n + [0] * (12 - n) for n in (12, 7, 2, 1)])
+        for mask in (None, padding, padding[:, None, None].bool()):
             answers = [model(ids, attention_mask=mask).logits for model in (whole, short)]
             self.assertLess((answers[0] - answers[1]).abs().max(), 1e-6)
             gradients = [torch.autograd.grad(logits.square().sum(), model.distilbert.transformer.layer[0].ffn.lin1.weight)[0]
