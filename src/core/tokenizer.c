@@ -302,22 +302,30 @@ read_wide(scan *s)
 static void
 read_letters(scan *s, const unsigned char *stop)
 {
-    if (s->chars == 0)
+    const unsigned char *at = s->at;
+    const unsigned char fold = s->fold;
+    size_t      chars = s->chars,
+                bytes = s->bytes;
+
+    if (chars == 0)
         s->span.from = s->from;
-    for (; s->at < stop && ascii[*s->at] == LETTER; s->at++)
-        if (s->chars++ < SST_MAX_WORD)
-            s->word[PREFIX + s->bytes++] = *s->at | s->fold;
-    s->span.to = (size_t) (s->at - s->text);
+    for (; at < stop && ascii[*at] == LETTER; at++)
+        if (chars++ < SST_MAX_WORD)
+            s->word[PREFIX + bytes++] = *at | fold;
+    s->at = at;
+    s->chars = chars;
+    s->bytes = bytes;
+    s->span.to = (size_t) (at - s->text);
 }
 
 static void
 read_punctuation(scan *s)
 {
-    const unsigned char c = *s->at++;
-
     end_word(s);
+    s->word[PREFIX] = *s->at++;
+    s->bytes = 1;
     extend_span(s);
-    put_char(s, c);
+    s->chars = 1;
     end_word(s);
 }
 
