@@ -7,7 +7,7 @@
  *   SST_TILE_ROWS, SST_TILE_PANELS   the tile of gemm_f32 that the registers hold
  *   SST_S8_ROWS, SST_S8_PANELS       that of gemm_s8
  *   SST_PREFETCH      bytes that weights are asked for ahead of their use
- *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_div, v16_fma (a * b + c, rounded
+ *   v16 and v16_load, v16_store, v16_set1, v16_add, v16_sub, v16_mul, v16_fma (a * b + c, rounded
  *   once), v16_max (a > b ? a : b), v16_min (a < b ? a : b), v16_scale (see v16_exp2)
  *   s8_value          a quantized activation: uint8_t, or int16_t for products of 16 bits
  *   v16_first, v16_down   lane 0; lane i + n in lane i, for n = 8, 4, 2 or 1: what the highest lanes get is not said
