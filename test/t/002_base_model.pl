@@ -86,16 +86,16 @@ my $short = 'SELECT sst2_logits(ARRAY[' . join(',', map { "'short text $_'" } 'a
 my $right = $boss->query($short);
 my $from = 1000;
 
-# Checks that stop->(session) ends a call of minutes with this error.
+# Checks that stop->(session), or what a statement before it sets until its end, ends a call of minutes with this error.
 sub stops
 {
-	my ($settings, $sqlstate, $message, $stop) = @_;
+	my ($settings, $sqlstate, $message, $stop, $before) = @_;
 	my $session = session();
 	for (1 .. 5)
 	{
 		$session = session() if $sqlstate eq '57P01';
 		$session->query("SELECT sst2_score('warm'); $settings");
-		$session->start('SELECT sst2_score(' . long_texts($from += 200, 200) . ')');
+		$session->start(($before // '') . 'SELECT sst2_score(' . long_texts($from += 200, 200) . ')');
 		$stop->($session);
 		my $result = $session->finish;
 		is("@{ $result->{error} }{qw(sqlstate message)}", "$sqlstate $message", $message);
@@ -104,7 +104,6 @@ sub stops
 			ok(!$result->{alive}, 'the session ends');
 			next;
 		}
-		$session->query('SET statement_timeout = 0');
 		is($session->query($short), $right, 'the session answers right afterwards');
 	}
 	return;
@@ -115,6 +114,7 @@ sub call_boss
 	my ($function) = @_;
 	return sub {
 		my ($session) = @_;
+		$session->wait_until_begun;
 		sleep 0.2;
 		$boss->query("SELECT $function(" . $session->pid . ')');
 		return;
@@ -125,7 +125,7 @@ for my $isa ('auto', 'c')
 {
 	my $set = "SET distilsst.isa = '$isa'";
 	stops($set, '57014', 'canceling statement due to user request', call_boss('pg_cancel_backend'));
-	stops("$set; SET statement_timeout = 200", '57014', 'canceling statement due to statement timeout', sub { });
+	stops($set, '57014', 'canceling statement due to statement timeout', sub { }, 'SET LOCAL statement_timeout = 200\; ');
 	stops($set, '57P01', 'terminating connection due to administrator command', call_boss('pg_terminate_backend'));
 }
 

@@ -59,9 +59,12 @@ sub uses
 	use_model('old');
 	my $session = session();
 	$session->query("SET distilsst.batch_size = 1; SELECT $text");
-	$session->start("SELECT sst2_fingerprint(), pg_sleep(2) IS NULL, sst2_fingerprint(), $text; SELECT sst2_fingerprint()");
-	sleep 0.01 until $boss->query('SELECT count(*) FROM pg_stat_activity WHERE wait_event = \'PgSleep\'');
+	$boss->query('SELECT pg_advisory_lock(10)');
+	$session->start("SELECT sst2_fingerprint(), pg_advisory_lock(10) IS NULL, sst2_fingerprint(), $text; "
+		  . 'SELECT sst2_fingerprint()');
+	sleep 0.01 until $boss->query('SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = ' . $session->pid);
 	use_model('new');
+	$boss->query('SELECT pg_advisory_unlock(10)');
 	is($session->finish->{out}, "$print{old}|f|$print{old}|$answer{old}\n$print{new}",
 		'a statement keeps its model, the next has the new one');
 }

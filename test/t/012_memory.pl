@@ -163,9 +163,8 @@ is($session->query("SELECT sst2_logits('a b c')"), SstTest::Session->new->query(
 		$seen{wrong}++ if $session->query($use_small) ne $right_small;
 		@before = usage() if $timeout == 10;
 		my $said = $session->try($timeout
-			? "SET statement_timeout = $timeout; $use_large; SET statement_timeout = 0"
+			? "SET LOCAL statement_timeout = $timeout\\; $use_large"
 			: $use_large =~ s/SELECT/SELECT pg_cancel_backend(pg_backend_pid()),/r);
-		$session->query('SET statement_timeout = 0');
 		my $error = $said->{error};
 		if ($error && $error->{sqlstate} eq '57014') { $seen{stopped}++ }
 		elsif ($said->{out} eq $right_large) { $seen{answered}++ }

@@ -100,6 +100,7 @@ is($session->query('SELECT count(DISTINCT sst2_score(body)) = count(*) FROM sst_
 my $large = SstTest::Session->new(model => made_model($dir, 'large', '6,256,4,1024,512,300,2'));
 $large->query("SELECT sst2_label('load the library')");
 $large->start('SELECT sst2_label(id || body), sst2_score(body || id) FROM sst_long, generate_series(1, 100)');
+$large->wait_until_begun;
 sleep 0.5;
 $session->query('SELECT pg_cancel_backend(' . $large->pid . ')');
 is($large->finish->{error}{message}, 'canceling statement due to user request', 'a batch is cancelled');

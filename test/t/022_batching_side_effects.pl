@@ -30,7 +30,7 @@ SQL
 sub seen
 {
 	my ($size, $statements) = @_;
-	my $result = $session->try("BEGIN; SET LOCAL statement_timeout = '20s'; SET LOCAL distilsst.batch_size = $size;\n"
+	my $result = $session->try("BEGIN; SET LOCAL distilsst.batch_size = $size;\n"
 		  . "SELECT setval('sst_s', 1, false) \\g /dev/null\n$statements;\nROLLBACK");
 	BAIL_OUT("the session is gone:\n$statements") unless $result->{alive};
 	return join("\n", $result->{out}, 'notices:', @{ $result->{notices} }, 'error:',

@@ -279,7 +279,7 @@ use warnings;
 use IO::Select;
 use IPC::Open3 qw(open3);
 use Symbol qw(gensym);
-use Time::HiRes qw(time);
+use Time::HiRes qw(sleep time);
 
 # Options: db; user; model => name or path, which becomes the server's.
 sub new
@@ -321,8 +321,20 @@ sub start
 	my ($self, $sql) = @_;
 	my $mark = $self->{mark} = 'end of query ' . ++$self->{count};
 	local $SIG{PIPE} = 'IGNORE';
+	$self->{sql} = $sql;
 	$self->{out} = $self->{err} = '';
 	syswrite($self->{stdin}, "$sql\n;\n\\echo $mark\n\\warn $mark\n");
+}
+
+# Waits until the server has begun the query, one statement and not the same as the last: a cancel before that is lost.
+sub wait_until_begun
+{
+	my ($self) = @_;
+	my $other = SstTest::Session->new;
+	my $begin = substr($self->{sql}, 0, 1000);
+	my $has_begun = "SELECT starts_with(query, \$sql\$$begin\$sql\$) FROM pg_stat_activity WHERE pid = $self->{pid}";
+	sleep 0.01 until $other->query($has_begun) eq 't';
+	return;
 }
 
 # Waits until the query has raised a message like this.
