@@ -12,7 +12,8 @@ use lib "$FindBin::RealBin/t";
 use SstTest;
 use Test::More;
 
-my $dir = realpath(server_dir());
+my $temporary = server_dir();	# as long as this lives
+my $dir = realpath($temporary);
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
 chomp(my ($share, $bin, $lib) = map { scalar `$pg_config --$_` } 'sharedir', 'bindir', 'pkglibdir');
 my $models = "$share/distilsst";
