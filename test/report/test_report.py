@@ -219,6 +219,8 @@ class Report(unittest.TestCase):
         self.assertIn("has no extension distilsst", self.refused("--table", "x", "--text", "x", PGDATABASE="template1"))
         self.assertIn("could not open sentiment model", self.refused(*table, "review", "--model", "no-00000000"))
         self.assertIn("connection", self.refused("--table", "x", "--text", "x", "--dsn", "host=/nowhere"))
+        said = report("--table", "x", "--text", "x", "-o", self.path("no folder/page"))
+        self.assertIn("No such file or directory: '%s'" % self.path("no folder/page"), said.stderr)
 
     # ---- in a browser ----
 

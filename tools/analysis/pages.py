@@ -48,6 +48,10 @@ def written(path):
         with open(part, "w", encoding="utf-8") as f:
             yield f
         os.replace(part, path)
+    except OSError as error:
+        if error.filename == part:
+            error.filename = path       # the name that the user gave
+        raise
     finally:
         if os.path.exists(part):
             os.remove(part)
