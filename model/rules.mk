@@ -59,5 +59,5 @@ endif
 uninstall-models:
 	rm -f $(addprefix '$(MODEL_FOLDER)'/,$(notdir $(wildcard host/model/*.dsst)) *.part .$(PACK).*)
 	@test ! -d '$(MODEL_FOLDER)' || rmdir '$(MODEL_FOLDER)' 2>/dev/null || { \
-		echo 'These models are left. To remove one that no column or index is made with:'; \
+		echo 'These models are left. To remove one that no column or index is made with (sst2_dependents() in each database):'; \
 		printf "    rm '%s'\n" '$(MODEL_FOLDER)'/*; }
