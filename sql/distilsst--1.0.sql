@@ -225,22 +225,24 @@ COMMENT ON TABLE sst2_backfills IS
 'and the key up to which rows were seen; only sst2_backfill() writes it';
 
 CREATE VIEW sst2_progress AS
-    SELECT relation::regclass, role::regrole, running, done, total AS estimated_total,
+    SELECT relation::regclass, role::regrole, pids, running, done, total AS estimated_total,
         ((done - measured_done)::float8 / seconds)::real AS rows_per_second, started, updated,
         -- by bytes, since long texts may come last; a batch that takes longer than we thought is about to end
         CASE WHEN running AND bytes > measured_bytes THEN greatest(clock_timestamp(), updated + (total_bytes - bytes)::float8
             / (bytes - measured_bytes)::float8 * seconds * interval '1 second') END AS estimated_end, fingerprint
     -- operators of exactly these types, which no schema of the search_path can offer before pg_catalog
     FROM (SELECT *, nullif(extract(epoch FROM updated - measured_from)::float8, 0::float8) AS seconds,
-        EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'object'::text AND l.classid = b.tableoid AND l.objid = session_lock
-            AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS running
-        FROM sst2_backfills b) b
+            pids[1] IS NOT NULL AS running
+        FROM (SELECT *, ARRAY(SELECT l.pid FROM pg_locks l WHERE l.locktype = 'object'::text AND l.classid = b.tableoid
+                AND l.objid = session_lock AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                ORDER BY l.pid) AS pids
+            FROM sst2_backfills b) p) b
     -- the row of a dropped table or role goes with the next backfill
     WHERE EXISTS (SELECT FROM pg_class c WHERE c.oid = relation) AND EXISTS (SELECT FROM pg_roles r WHERE r.oid = role);
 COMMENT ON VIEW sst2_progress IS
-'running and unfinished backfills: table, role, whether a session works on it, rows filled, about how many it will be, rows '
-'per second of all sessions that share it, since when, when the last batch ended, when it will be done (NULL if not known or not '
-'running), fingerprint of the model';
+'running and unfinished backfills: table, role, the backends that work on it, whether there is one, rows filled, about how many '
+'it will be, rows per second of all sessions that share it, since when, when the last batch ended, when it will be done (NULL if '
+'not known or not running), fingerprint of the model';
 GRANT SELECT ON sst2_progress TO PUBLIC;
 
 CREATE PROCEDURE sst2_backfill(rel regclass, text_column name, label_column name DEFAULT NULL, score_column name DEFAULT NULL,

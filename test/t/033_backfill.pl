@@ -72,7 +72,8 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	$session->start(q(CALL sst2_backfill('reviews', 'body', 'label', batch => 10)));
 	wait_until("EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid = ${\ $session->pid})");
 	right_is(96, 'while rows are held, all others are filled');
-	is($boss->query('SELECT done FROM sst2_progress'), 96, 'as sst2_progress says');
+	is($boss->query('SELECT done, pids, pg_blocking_pids(pids[1]) FROM sst2_progress'),
+		"96|{${\ $session->pid}}|{${\ $holder->pid}}", 'as sst2_progress says, and which backend waits for which');
 	$boss->query(q(SET lock_timeout = '10s'; UPDATE reviews SET tenant = 7 WHERE id NOT IN (1, 34, 35, 100); RESET lock_timeout));
 	pass('and none is locked by the backfill while it waits');
 	$holder->query(q(UPDATE reviews SET body = 'changed' WHERE id = 34; DELETE FROM reviews WHERE id = 35; COMMIT));
@@ -117,7 +118,7 @@ error_is(SstTest::Session->new->error(q(BEGIN; CALL sst2_backfill('reviews', 'bo
 	start_and_pause($session, 30);
 	$boss->query("SELECT pg_terminate_backend(${\ $session->pid})");
 	$session->finish;
-	is($boss->query('SELECT running, done, estimated_end FROM sst2_progress'), 'f|30|', 'what is unfinished is shown');
+	is($boss->query('SELECT running, pids, done, estimated_end FROM sst2_progress'), 'f|{}|30|', 'what is unfinished is shown');
 	is($boss->query('SELECT "position" FROM sst2_backfills'), '{30}', 'with the key to go on from');
 	is(filled_by(SstTest::Session->new->try(q(CALL sst2_backfill('reviews', 'body', 'label')))), 70, 'and only the rest is done');
 	once();
