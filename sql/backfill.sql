@@ -108,6 +108,8 @@ CALL sst2_backfill('reviews', 'body', 'label', batch => NULL);
 CALL sst2_backfill('reviews', NULL, 'label');
 CALL sst2_backfill('reviews', 'none', 'label');
 CALL sst2_backfill('reviews', 'body', 'none');
+CALL sst2_backfill('reviews', 'body', score_column => 'Sco"re');
+CALL sst2_backfill('reviews', 'body', 'label', model_column => 'ctid');
 CALL sst2_backfill('reviews', 'body', 'body');
 CALL sst2_backfill('reviews', 'id', 'label');
 CALL sst2_backfill('reviews', 'body', 'id');

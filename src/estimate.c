@@ -248,7 +248,7 @@ sst2_estimate(PG_FUNCTION_ARGS)
     if (get_call_result_type(fcinfo, NULL, &row) != TYPEFUNC_COMPOSITE)
         elog(ERROR, "return type must be a row type");
     relation = PG_GETARG_OID(0);
-    column = sst_table_column(relation, NameStr(*PG_GETARG_NAME(1)), true);
+    column = sst_table_column(relation, NameStr(*PG_GETARG_NAME(1)), true, InvalidOid);
     sst_table_check_text(relation, &column);
     q.table = sst_table_name(relation);
     q.text = psprintf("t.%s::pg_catalog.text", column.name);

@@ -40,7 +40,7 @@ check_kind(Oid relation, bool materialized_views)
 }
 
 SstColumn
-sst_table_column(Oid relation, const char *name, bool materialized_views)
+sst_table_column(Oid relation, const char *name, bool materialized_views, Oid to_add)
 {
     SstColumn   column = {.said = pstrdup(name), .name = quote_identifier(pstrdup(name))};
     HeapTuple   tuple;
@@ -50,7 +50,10 @@ sst_table_column(Oid relation, const char *name, bool materialized_views)
     if (!HeapTupleIsValid(tuple) || ((Form_pg_attribute) GETSTRUCT(tuple))->attnum <= 0)
         ereport(ERROR,
                 (errcode(ERRCODE_UNDEFINED_COLUMN),
-                 errmsg("column \"%s\" of relation \"%s\" does not exist", name, get_rel_name(relation))));
+                 errmsg("column \"%s\" of relation \"%s\" does not exist", name, get_rel_name(relation)),
+                 OidIsValid(to_add) && !HeapTupleIsValid(tuple) ?
+                 errhint("Add it with ALTER TABLE %s ADD COLUMN %s %s.", sst_table_name(relation), column.name,
+                         format_type_be(to_add)) : 0));
     column.number = ((Form_pg_attribute) GETSTRUCT(tuple))->attnum;
     column.type = ((Form_pg_attribute) GETSTRUCT(tuple))->atttypid;
     column.generated = ((Form_pg_attribute) GETSTRUCT(tuple))->attgenerated != '\0';

@@ -17,9 +17,9 @@ typedef struct SstColumn
 
 /*
  * The column of this name. Raises an ERROR if there is no such relation or column, or if the relation is not a table, nor, if
- * materialized_views, one of these.
+ * materialized_views, one of these. If to_add is a type, the hint says how to add a column of it.
  */
-extern SstColumn sst_table_column(Oid relation, const char *name, bool materialized_views);
+extern SstColumn sst_table_column(Oid relation, const char *name, bool materialized_views, Oid to_add);
 
 /* Raises an ERROR unless a column's values are texts. */
 extern void sst_table_check_text(Oid relation, const SstColumn *column);

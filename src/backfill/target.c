@@ -58,7 +58,7 @@ filled_column(const TargetNames *names, const char *name, Oid type)
 
     if (!name)
         return column;
-    column = sst_table_column(names->relation, name, false);
+    column = sst_table_column(names->relation, name, false, type);
     if (column.generated)
         ereport(ERROR,
                 (errcode(ERRCODE_GENERATED_ALWAYS),
@@ -89,7 +89,7 @@ check_different(const Target *t)
 static void
 find_columns(Target *t, const TargetNames *names)
 {
-    t->text = sst_table_column(names->relation, names->text, false);
+    t->text = sst_table_column(names->relation, names->text, false, InvalidOid);
     sst_table_check_text(names->relation, &t->text);
     t->label = filled_column(names, names->label, TEXTOID);
     t->score = filled_column(names, names->score, FLOAT4OID);
