@@ -189,6 +189,13 @@ time_tokens(Classifier *c, const Sample *s)
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
+/* A measured number to three digits: another measurement differs by more. */
+static Datum
+measured(double number)
+{
+    return Float4GetDatum(strtof(psprintf("%.3g", number), NULL));
+}
+
 /* The function's columns after the number of rows, from a sample. */
 static void
 measure(const Question *q, const Sample *s, double rows, int processes, Datum *values)
@@ -200,9 +207,9 @@ measure(const Question *q, const Sample *s, double rows, int processes, Datum *v
 
     *values++ = Float4GetDatum((float) mean.tokens);
     *values++ = Float4GetDatum((float) mean.truncated);
-    *values++ = Float4GetDatum((float) milliseconds);
-    *values++ = Float4GetDatum((float) hours);
-    *values++ = Float4GetDatum((float) (hours / processes));
+    *values++ = measured(milliseconds);
+    *values++ = measured(hours);
+    *values++ = measured(hours / processes);
 }
 
 /*
