@@ -236,6 +236,17 @@ clipped(const char *name)
     return pnstrdup(name, pg_mbcliplen(name, (int) strlen(name), 2 * SST_NAME_SIZE));
 }
 
+/* PostgreSQL takes a number in quotes for a name where it could be either. */
+static int
+name_hint(const char *name)
+{
+    char       *end;
+
+    if (strtod(name, &end) >= 0 && end > name && *end == '\0')
+        return errhint("A string names a model. Write a confidence as a number, %s or '%s'::real.", clipped(name), clipped(name));
+    return errhint("sst2_models() lists the models that are installed.");
+}
+
 static void
 check_name(const char *name, bool named)
 {
@@ -246,7 +257,7 @@ check_name(const char *name, bool named)
              errmsg("\"%s\" is not the name of a sentiment model", clipped(sst_shown_name(name))),
              errdetail("A name has letters, digits, \".\", \"_\" and \"-\", and ends with \"-\" and the first eight digits of "
                        "the model's fingerprint, as \"%s\" does.", SST_BUILTIN_MODEL),
-             named ? errhint("sst2_models() lists the models that are installed.") :
+             named ? name_hint(name) :
              errhint("Set distilsst.model, by ALTER SYSTEM or in postgresql.conf, to a model that sst2_models() lists.")));
 }
 

@@ -121,6 +121,8 @@ for my $name ('../good-12345678', '..', '.', '', 'a/b-12345678', 'good', 'good-1
 server_model($good);
 error_is($session->error("SELECT sst2_label('a', model => '$good')"), '22023', '"good.dsst" is not the name of a sentiment model',
 	$rule, 'sst2_models() lists the models that are installed.', 'a call cannot name a path');
+error_is($session->error("SELECT sst2_label('a', '0.9')"), '22023', '"0.9" is not the name of a sentiment model', $rule,
+	"A string names a model. Write a confidence as a number, 0.9 or '0.9'::real.", 'a confidence in quotes');
 is($session->query("SELECT $text"), $answer, 'the session goes on');
 {
 	my $missing = 'no-such_model.1-12345678';
