@@ -328,6 +328,14 @@ sst_models_open(const char *name)
     return m;
 }
 
+const char *
+sst_models_server_name(void)
+{
+    OpenModel **place = sst_setting_is_misplaced() ? NULL : find_open(sst_setting_model());
+
+    return place ? (*place)->model.name : sst_setting_model_shown();
+}
+
 void
 sst_models_check(OpenModel *m, sst_status status)
 {

@@ -55,6 +55,9 @@ extern List *sst_models_folders(void);
 /* The path of the model's file, or NULL if the user may not see it. */
 extern const char *sst_models_file(const OpenModel *m);
 
+/* The name of the server's model, which everyone may see. Opens nothing: until a path is open, this is its file's name. */
+extern const char *sst_models_server_name(void);
+
 /* Raises an ERROR for a status of the core that is not SST_OK, about this model. */
 extern void sst_models_check(OpenModel *m, sst_status status);
 

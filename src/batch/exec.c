@@ -23,7 +23,6 @@
 
 #include "batch.h"
 #include "../compat.h"
-#include "../settings.h"
 
 /* A call: a column of the widened row. */
 typedef struct BatchCall
@@ -438,7 +437,7 @@ explain_texts(BatchState *b, List *ancestors, ExplainState *es)
         List       *arguments = lfirst(lc);
 
         texts = lappend(texts, deparse_expression(linitial(arguments), context, prefix, false));
-        models = list_append_unique(models, makeString(list_length(arguments) == 1 ? (char *) sst_setting_model_shown() :
+        models = list_append_unique(models, makeString(list_length(arguments) == 1 ? (char *) sst_models_server_name() :
                                                        deparse_expression(lsecond(arguments), context, prefix, false)));
     }
     foreach(lc, models)

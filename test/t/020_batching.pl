@@ -23,6 +23,18 @@ CREATE TABLE sst_long AS SELECT n AS id, repeat('a b c ' || n % 100 || ' ', 300)
 ANALYZE sst_test, sst_long;
 SQL
 
+# --- EXPLAIN names the model as sst2_model() does, but opens none: a path's last part until then ---
+
+{
+	my $explain = 'EXPLAIN (COSTS OFF) SELECT sst2_label(body) FROM sst_test';
+	my ($name) = model_name($model);
+	like($session->query($explain), qr/Model: \Q$name\E$/m, 'the name of a model whose path is set');
+	is($session->query('SELECT name FROM sst2_model()'), $name, 'as sst2_model() has it');
+	my $new = SstTest::Session->new;
+	$new->query("LOAD 'distilsst'");
+	like($new->query($explain), qr/Model: small\.dsst$/m, 'before it is open, the name of its file');
+}
+
 # --- Rows that others change while we wait for them ---
 
 # Runs our statement while another session has changed row 50 and not yet committed.
