@@ -222,7 +222,8 @@ for my $wrong ('MODEL_NAME=x y', 'MODEL_NAME=../up', "MODEL_NAME=it's", 'MODEL_N
 	my ($status, $output) = make_here('uninstall', "DESTDIR=$stage");
 	is($status, 0, 'make uninstall') or diag $output;
 	is_deeply([ map { "$stage$_" } @{ files_below($stage) } ], \@left, 'leaves the models that others may need');
-	is($output, "These models are left. To remove one that no column or index is made with (sst2_dependents() in each database):\n"
+	is($output, "These models are left. To remove one that no column or index is made with "
+		  . "(sst2_dependents() in each database):\n"
 		  . join('', map { "    rm '$_'\n" } @left), 'and names them');
 	unlink @left;
 	($status, $output) = make_here('uninstall', "DESTDIR=$stage");
