@@ -10,7 +10,7 @@ import psycopg
 import browser
 import made_up
 from page import Page
-from tools import ROOT, report
+from tools import ROOT, bias, report
 
 sys.path.insert(0, os.path.join(ROOT, "tools/analysis"))
 from tally import Share, Shortlist  # noqa: E402
@@ -219,8 +219,19 @@ class Report(unittest.TestCase):
         self.assertIn("has no extension distilsst", self.refused("--table", "x", "--text", "x", PGDATABASE="template1"))
         self.assertIn("could not open sentiment model", self.refused(*table, "review", "--model", "no-00000000"))
         self.assertIn("connection", self.refused("--table", "x", "--text", "x", "--dsn", "host=/nowhere"))
+        said = report("--table", "x", "--text", "x", "-o", self.folder)
+        self.assertIn("Is a directory: '%s'" % self.folder, said.stderr)
         said = report("--table", "x", "--text", "x", "-o", self.path("no folder/page"))
         self.assertIn("No such file or directory: '%s'" % self.path("no folder/page"), said.stderr)
+
+    def test_at_once(self):
+        """--help and wrong arguments are answered without an environment"""
+        with tempfile.TemporaryDirectory() as build:
+            for tool, *wrong in ((report, "--table", "x"), (bias, "--terms", "x", "--stereoset", "y")):
+                self.assertIn("usage: tools/%s " % tool.__name__, tool("--help", BUILD_DIR=build).stdout)
+                said = tool(*wrong, BUILD_DIR=build)
+                self.assertEqual((said.returncode, said.stdout, said.stderr[:7]), (2, "", "usage: "))
+            self.assertEqual(os.listdir(build), [])
 
     # ---- in a browser ----
 

@@ -1,5 +1,4 @@
 """How far a model's answers depend on what should not matter: Markdown for its card, and a dot plot."""
-import argparse
 import os
 import statistics
 from collections import Counter, defaultdict
@@ -7,6 +6,7 @@ from types import SimpleNamespace
 
 from tqdm import tqdm
 
+import arguments
 import sets
 from database import Database, run
 from pages import markdown, percent, render, shortened, written
@@ -172,19 +172,7 @@ def asked(db, a):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="tools/bias", description="Show how far a model's answers depend on what should not.")
-    parser.add_argument("--templates", metavar="FILE", help="sentences with {}, one a line (default: ten about countries)")
-    parser.add_argument("--terms", metavar="FILE", help="what goes in their place, one a line (default: sst2_countries())")
-    known = parser.add_mutually_exclusive_group()
-    known.add_argument("--winogender", metavar="all_sentences.tsv", help="WinoGender instead")
-    known.add_argument("--winobias", nargs=2, action="append", metavar=("PRO", "ANTI"), help="WinoBias instead; may be repeated")
-    known.add_argument("--stereoset", metavar="dev.json", help="StereoSet instead")
-    parser.add_argument("--svg", default="bias.svg", metavar="FILE", help="where the picture goes (default: bias.svg)")
-    parser.add_argument("--model", help="installed model that answers, by default the server's")
-    parser.add_argument("--dsn", default="", help="connection, by default that of libpq's environment")
-    a = parser.parse_args()
-    if (a.winogender or a.winobias or a.stereoset) and (a.templates or a.terms):
-        parser.error("--templates and --terms do not go with a known set")
+    a = arguments.bias()
     with written(a.svg) as f:
         text, svg = asked(Database(a.dsn, a.model), a)
         f.write(svg)

@@ -1,5 +1,6 @@
 """What goes into pages and pictures: templates, texts of any content, numbers as people write them."""
 import contextlib
+import errno
 import os
 import re
 
@@ -43,6 +44,8 @@ def render(template, **values):
 @contextlib.contextmanager
 def written(path):
     """A file to write to, which takes the path's place when all is written"""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     part = "%s.%d.part" % (path, os.getpid())
     try:
         with open(part, "w", encoding="utf-8") as f:

@@ -1,7 +1,6 @@
 """A page about the texts of a table: how many are positive, when, where, and why.
 
 What it says comes from SQL alone, in one transaction that only reads; the page asks for nothing from anywhere."""
-import argparse
 import base64
 import hashlib
 import re
@@ -11,6 +10,7 @@ from collections import namedtuple
 import psycopg
 from tqdm import tqdm
 
+import arguments
 from database import Database, run
 from pages import render, shortened, visible, written
 from tally import BINS, Share, Tally
@@ -227,23 +227,8 @@ def page(db, a, began):
                   ranking=ranking(tally.groups) if a.group else None, seconds=time.monotonic() - began)
 
 
-def positive_number(given):
-    if not re.fullmatch("0*[1-9][0-9]*", given):
-        raise argparse.ArgumentTypeError("%r is no number of rows" % given)
-    return int(given)
-
-
 def main():
-    parser = argparse.ArgumentParser(prog="tools/report", description="Write a page about the texts of a table.")
-    parser.add_argument("--table", required=True, help="table or view, perhaps with its schema")
-    parser.add_argument("--text", required=True, help="column with the texts")
-    parser.add_argument("--time", help="column with a date or timestamp, for the share by week")
-    parser.add_argument("--group", help="column by whose values the share is shown as well")
-    parser.add_argument("--sample", type=positive_number, metavar="N", help="read N rows, drawn at random")
-    parser.add_argument("--model", help="installed model that answers, by default the server's")
-    parser.add_argument("--dsn", default="", help="connection, by default that of libpq's environment")
-    parser.add_argument("-o", "--out", required=True, metavar="PAGE.html", help="file to write")
-    a = parser.parse_args()
+    a = arguments.report()
     began = time.monotonic()
     with written(a.out) as f:
         f.write(page(Database(a.dsn, a.model), a, began))
