@@ -152,6 +152,46 @@ class Report(unittest.TestCase):
         self.assertIn("from a random sample of 100 of 1,500 rows", page.texts("p")[0])
         self.assertEqual(report("--table", "reviews", "--text", "review", "--sample", "0", "-o", "x").returncode, 2)
 
+    def test_stored_scores(self):
+        """Stored scores make the same page, but for what they do not say, in a database without model and extension"""
+        self.sql.execute("CREATE DATABASE apart")
+        self.addCleanup(self.sql.execute, "DROP DATABASE apart")
+        rows = self.rows("SELECT created_at, product, review, sst2_score(review) FROM reviews")
+        with psycopg.connect("dbname=apart", autocommit=True) as sql:
+            for kind in ("real", "double precision", "numeric"):
+                sql.execute('CREATE TABLE "%s" (created_at date, product text, review text, "Sco%%re" %s)' % (kind, kind))
+                with sql.cursor().copy('COPY "%s" FROM STDIN' % kind) as copy:
+                    for row in [*rows, (None, None, "not yet", None), (None, None, None, 0.9), (None, None, None, None)]:
+                        copy.write_row(row)
+        sql.close()
+        for kind in ("real", "double precision", "numeric"):
+            page = self.page("stored", "--table", kind, "--text", "review", "--score", "Sco%re", "--time", "created_at",
+                             "--group", "product", PGDATABASE="apart")
+            for part in (("h1",), ("span", "share"), ("span", "n"), ("span", "score"), ("blockquote",), ("figcaption",),
+                         ("text",)):
+                self.assertEqual(page.texts(*part), [text.replace("POSITIVE", "positive").replace("NEGATIVE", "negative")
+                                                     for text in self.first.texts(*part)])
+        self.assertEqual([a for _, a, _ in page.find("mark")], [])
+        self.assertIn("these are not coloured", page.texts("p", "soft")[-1])
+        facts = page.facts()
+        self.assertEqual([facts[x].split(":")[0] for x in ("Texts", "NULL", "Without a score", "Scores")],
+                         ["1,500", "2", "1", "stored in column Sco%re"])
+        self.assertEqual(facts.keys() & {"Model", "Truncated", "Nothing to read"}, set())
+        self.table("unscored", [("good", None), (None, 0.5)], "said text, score real")
+        page = self.page("stored", "--table", "unscored", "--text", "said", "--score", "score")
+        self.assertEqual(page.texts("h1"), ["There are no texts to read"])
+        self.assertIn("2 rows, none of them with a text and a score", page.texts("p")[0])
+
+    def test_wrong_scores(self):
+        """What is no probability is refused"""
+        for wrong in ("87.5", "-0.1", "NaN"):
+            self.table("wrong", [("good", "0.5"), ("bad", wrong)], "said text, score real")
+            self.assertIn("0 to 1 as of sst2_score(), and a score is %s" % wrong.lower(),
+                          self.refused("--table", "wrong", "--text", "said", "--score", "score"))
+            self.doCleanups()
+        self.assertIn("--score needs a column of real",
+                      self.refused("--table", "reviews", "--text", "review", "--score", "product"))
+
     def test_few(self):
         """Groups of few rows are shown as such, and only the largest ones"""
         self.table("kinds", [("good", "big")] * 30 + [("good", "g%d" % i) for i in range(25)], "said text, kind text")
@@ -227,7 +267,8 @@ class Report(unittest.TestCase):
     def test_at_once(self):
         """--help and wrong arguments are answered without an environment"""
         with tempfile.TemporaryDirectory() as build:
-            for tool, *wrong in ((report, "--table", "x"), (bias, "--terms", "x", "--stereoset", "y")):
+            for tool, *wrong in ((report, "--table", "x"), (bias, "--terms", "x", "--stereoset", "y"),
+                                 (report, "--table", "x", "--text", "x", "-o", "x", "--score", "x", "--model", "x")):
                 self.assertIn("usage: tools/%s " % tool.__name__, tool("--help", BUILD_DIR=build).stdout)
                 said = tool(*wrong, BUILD_DIR=build)
                 self.assertEqual((said.returncode, said.stdout, said.stderr[:7]), (2, "", "usage: "))

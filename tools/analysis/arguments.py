@@ -18,12 +18,16 @@ def report(given=None):
     parser = argparse.ArgumentParser(prog="tools/report", description="Write a page about the texts of a table.")
     parser.add_argument("--table", required=True, help="table or view, perhaps with its schema")
     parser.add_argument("--text", required=True, help="column with the texts")
+    parser.add_argument("--score", help="column with their scores, so that no text is classified again")
     parser.add_argument("--time", help="column with a date or timestamp, for the share by week")
     parser.add_argument("--group", help="column by whose values the share is shown as well")
     parser.add_argument("--sample", type=positive_number, metavar="N", help="read N rows, drawn at random")
     add_server(parser)
     parser.add_argument("-o", "--out", required=True, metavar="PAGE.html", help="file to write")
-    return parser.parse_args(given)
+    a = parser.parse_args(given)
+    if a.score and a.model:
+        parser.error("--model does not go with --score: no model answers")
+    return a
 
 
 def bias(given=None):

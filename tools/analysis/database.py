@@ -13,9 +13,10 @@ class Lenient(Loader):
 
 
 class Database:
-    """All statements of a Database see one state of the data, and none can change it."""
+    """All statements of a Database see one state of the data, and none can change it. Without answers it needs neither extension
+    nor model, and has no name."""
 
-    def __init__(self, dsn, model=None):
+    def __init__(self, dsn, model=None, answers=True):
         self.connection = psycopg.connect(dsn, prepare_threshold=None)
         self.model = {"model": model}
         self.connection.read_only = True
@@ -25,19 +26,22 @@ class Database:
         # A server of SQL_ASCII refuses to send what is no UTF-8 to a client that asks for UTF-8.
         self.counts_bytes = self.connection.info.parameter_status("server_encoding") == "SQL_ASCII"
         self.rows("SET LOCAL client_encoding = '%s'" % ("SQL_ASCII" if self.counts_bytes else "UTF8"))
+        self.name, self.labels = None, ["negative", "positive"]
+        if answers:
+            self.find_model()
+
+    def find_model(self):
         schema = self.rows("SELECT quote_ident(nspname) FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace "
                            "WHERE extname = 'distilsst'")
         if not schema:
             raise SystemExit('the database "%s" has no extension distilsst: CREATE EXTENSION distilsst'
                              % self.connection.info.dbname)
         self.schema = schema[0][0].replace("%", "%%")
-        self.name, self.fingerprint, self.precision, self.labels = self.model_that_answers()
-
-    def model_that_answers(self):
         # First of all, so that what is wrong with the model is said by its own error, and the library is loaded.
         fingerprint = self.rows("SELECT " + self.call("fingerprint", ""))[0][0]
-        return self.rows("SELECT name, fingerprint, precision, labels FROM %s.sst2_models() WHERE fingerprint = %%(fingerprint)s "
-                         "ORDER BY is_default DESC NULLS LAST LIMIT 1" % self.schema, fingerprint=fingerprint)[0]
+        self.name, self.fingerprint, self.precision, self.labels = self.rows(
+            "SELECT name, fingerprint, precision, labels FROM %s.sst2_models() WHERE fingerprint = %%(fingerprint)s "
+            "ORDER BY is_default DESC NULLS LAST LIMIT 1" % self.schema, fingerprint=fingerprint)[0]
 
     def call(self, function, arguments):
         """-> SQL of a call of the extension's function, by the model that was asked for"""

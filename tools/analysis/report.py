@@ -22,8 +22,9 @@ GROUPS = 20             # the largest that are shown
 WEEKS = 260             # five years
 SHADES = 5
 TEXTS = ("text", "character varying", "character", "citext", "name")
+SCORES = ("real", "double precision", "numeric")
 
-Row = namedtuple("Row", "text length score label tokens truncated week group")
+Row = namedtuple("Row", "text length score label tokens truncated week group")     # of a stored score tokens is None
 
 
 # ---- what is asked ----
@@ -68,6 +69,23 @@ def week_of(name, kind):
             .format(name))
 
 
+def stored_score(db, oid, given):
+    """SQL of a score that is stored, or of none"""
+    if not given:
+        return "NULL::real"
+    name, kind = column(db, oid, given)
+    if kind not in SCORES:
+        raise SystemExit("--score needs a column of %s, and the column %s is of type %s" % (" or ".join(SCORES), name, kind))
+    return name + "::real"
+
+
+def answers(db, a):
+    """SQL of score, label, tokens and truncated"""
+    if a.score:
+        return "score, CASE WHEN score > 0.5 THEN '%s' ELSE '%s' END, NULL, NULL" % (db.labels[1], db.labels[0])
+    return "%s, (%s).label, (%s).tokens, (%s).truncated" % (db.call("score", "body"), *3 * [db.call("classify", "body")])
+
+
 def query(db, a):
     """-> the rows' source and what is selected of it"""
     oid, relation = table(db, a.table)
@@ -76,13 +94,12 @@ def query(db, a):
         raise SystemExit("--text needs a column of texts, and the column %s is of type %s" % (text, kind))
     week = week_of(*column(db, oid, a.time)) if a.time else "NULL::date"
     group = column(db, oid, a.group)[0] + "::text" if a.group else "NULL::text"
-    source = "SELECT %s::text AS body, %s AS week, %s AS kind FROM %s" % (text, week, group, relation.replace("%", "%%"))
+    source = "SELECT %s::text AS body, %s AS score, %s AS week, %s AS kind FROM %s" % (
+        text, stored_score(db, oid, a.score), week, group, relation.replace("%", "%%"))
     if a.sample:
         source += " ORDER BY random() LIMIT %d" % a.sample
-    answer = db.call("classify", "body")
-    of = "left(body, %d), length(body), %s, (%s).label, (%s).tokens, (%s).truncated" % (
-        SENT, db.call("score", "body"), answer, answer, answer)
-    return relation, "SELECT %s, week, left(kind, 200) FROM (%s) AS rows" % (of, source)
+    return relation, "SELECT left(body, %d), length(body), %s, week, left(kind, 200) FROM (%s) AS rows" % (
+        SENT, answers(db, a), source)
 
 
 def read(db, a, tally):
@@ -91,9 +108,12 @@ def read(db, a, tally):
     there = db.rows("SELECT count(*) FROM %s" % relation.replace("%", "%%"))[0][0]
     if a.sample:
         db.rows("SELECT setseed(0.5)")
-    with tqdm(total=min(there, a.sample or there), unit=" texts", desc="classifying", disable=None) as bar:
-        for row in db.stream(select):
-            tally.add(Row(*row))
+    with tqdm(total=min(there, a.sample or there), unit=" texts", desc="reading" if a.score else "classifying",
+              disable=None) as bar:
+        for row in map(Row._make, db.stream(select)):
+            if row.score is not None and not 0 <= row.score <= 1:
+                raise SystemExit("--score needs probabilities, 0 to 1 as of sst2_score(), and a score is %s" % row.score)
+            tally.add(row)
             bar.update()
     return relation, there
 
@@ -101,8 +121,10 @@ def read(db, a, tally):
 # ---- what moved a text's score ----
 
 def explained(db, row):
-    """-> [(start, length, weight)], by words or by sentences; nothing where the model has not two labels, or where it
-    read more of the text than came here"""
+    """-> [(start, length, weight)], by words or by sentences; nothing where the score is stored, where the model has not two
+    labels, or where it read more of the text than came here"""
+    if row.tokens is None:
+        return []
     unit = "word" if row.tokens <= WORDS else "sentence"
     score, parts = db.call("score", "%(text)s::text"), db.call("explain", "%(text)s::text, %(unit)s::text")
     try:
@@ -138,7 +160,8 @@ def cut(parts, most):
 def painted(db, tally):
     """-> {shortlist: [a text to show]}"""
     lists = {"most": tally.most, "least": tally.least, "unsure": tally.unsure}
-    bar = tqdm(total=sum(len(texts.rows()) for texts in lists.values()), unit=" texts", desc="explaining", disable=None)
+    bar = tqdm(total=sum(len(texts.rows()) for texts in lists.values()), unit=" texts", desc="explaining",
+               disable=None if db.name else True)
     out, known = {}, {}         # a text can be in two lists, and some cost a minute
     for name, texts in lists.items():
         out[name] = []
@@ -220,7 +243,7 @@ def page(db, a, began):
     policy = "default-src 'none'; style-src 'sha256-%s'; img-src data:; base-uri 'none'; form-action 'none'" % (
         base64.b64encode(hashlib.sha256(style.encode()).digest()).decode())
     return render("report.html", style=style, policy=policy, tally=tally, texts=texts, server=server(db), db=db, there=there,
-                  names={name: visible(getattr(a, name) or "") for name in ("text", "time", "group")},
+                  names={name: visible(getattr(a, name) or "") for name in ("text", "score", "time", "group")},
                   relation=visible(relation), positive=visible(db.labels[1]), sample=a.sample,
                   negative=visible(db.labels[0]) if len(db.labels) == 2 else "not %s" % visible(db.labels[1]),
                   histogram=histogram(tally.bins), timeline=timeline(tally.weeks) if a.time else None,
@@ -231,7 +254,7 @@ def main():
     a = arguments.report()
     began = time.monotonic()
     with written(a.out) as f:
-        f.write(page(Database(a.dsn, a.model), a, began))
+        f.write(page(Database(a.dsn, a.model, answers=not a.score), a, began))
 
 
 if __name__ == "__main__":

@@ -65,23 +65,25 @@ class Tally:
         self.all = Share()
         self.weeks, self.groups = defaultdict(Share), defaultdict(Share)
         self.bins = [0] * BINS
-        self.between = self.nulls = self.empty = self.truncated = self.tokens = 0
+        self.between = self.nulls = self.unscored = self.empty = self.truncated = self.tokens = 0
         self.most, self.least, self.unsure = Shortlist(size), Shortlist(size), Shortlist(size)
 
     def add(self, row):
-        if row.score is None:
-            self.nulls += 1
+        if row.text is None or row.score is None:
+            self.nulls += row.text is None
+            self.unscored += row.text is not None
             return
         positive = row.label == self.positive_label
         for share in (self.all, self.weeks[row.week], self.groups[row.group]):
             share.add(positive)
         self.bins[min(int(row.score * BINS), BINS - 1)] += 1
         self.between += 0.4 <= row.score <= 0.6
-        self.truncated += row.truncated
-        self.tokens += row.tokens
-        if row.tokens <= 2:     # [CLS] and [SEP]: nothing to read
-            self.empty += 1
-            return
+        if row.tokens is not None:
+            self.truncated += row.truncated
+            self.tokens += row.tokens
+            if row.tokens <= 2:     # [CLS] and [SEP]: nothing to read
+                self.empty += 1
+                return
         if positive:
             self.most.add(-row.score, row)
         else:
