@@ -5,6 +5,7 @@ import numpy as np
 
 WINDOW = 126            # word pieces of a part of a review, without [CLS] and [SEP]
 WHOLE = 510             # of a whole review: as many as the model reads
+# What a student reads, and how much of a text's target its label tells
 TOLD = {"sst2": 0.0, "short": 0.0, "sentences": 0.25, "unlabelled_sentences": 0.0, "reviews": 0.5, "unlabelled": 0.0}
 
 

@@ -71,6 +71,8 @@ def mean_of_weights(model, others):
 
 def distil(a):
     """The student begins as a mean of models, as a rule of its teachers, and learns what the teachers say together."""
+    if a.epochs and not a.teachers:
+        raise SystemExit("distil: --teachers is wanted, unless --epochs is 0")
     student, tokenizer = learner(a.start[0])
     mean_of_weights(student, [learner(folder)[0] for folder in a.start])
     texts, rng = load_texts(a.data, tokenizer, a.work), random.Random(a.seed)

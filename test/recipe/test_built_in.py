@@ -105,6 +105,8 @@ class BuiltIn(unittest.TestCase):
         scores = probabilities(model.eval(), tokenizer, ["it was a lovely film .", "this is an awful film ."])[:, 1]
         self.assertGreater(scores[0], 0.5)
         self.assertLess(scores[1], 0.5)
+        with self.assertRaisesRegex(SystemExit, "--teachers is wanted"):
+            run("distil", *common, "--from", *teachers, "--out", self.path("mean"))
         run("distil", *common, "--from", *teachers, "--epochs", "0", "--out", self.path("mean"))
         weights = [load_file(os.path.join(folder, "model.safetensors"))["classifier.weight"]
                    for folder in teachers + [self.path("mean")]]
