@@ -1,6 +1,4 @@
 """What is learned from: texts with [CLS] and [SEP], and of each what its answer is to be."""
-import random
-
 import numpy as np
 
 WINDOW = 126            # word pieces of a part of a review, without [CLS] and [SEP]
