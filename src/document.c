@@ -67,7 +67,7 @@ method_argument(text *name)
     ereport(ERROR,
             (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
              errmsg("unrecognized method: \"%s\"", method),
-             errhint("The methods are \"windows\", \"head\" and \"head+tail\".")));
+             errhint("The methods are \"windows\", \"head\" and \"head+tail\"; a model is named by model => '...'.")));
 }
 
 static Document

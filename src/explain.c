@@ -98,7 +98,7 @@ unit_argument(text *name)
     ereport(ERROR,
             (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
              errmsg("unrecognized unit: \"%s\"", unit),
-             errhint("The units are \"word\" and \"sentence\".")));
+             errhint("The units are \"word\" and \"sentence\"; a model is named by model => '...'.")));
 }
 
 static void
