@@ -45,9 +45,9 @@ def plain(text):
     return html.unescape(re.sub(r"<br\s*/?>", " ", text))
 
 
-def read_everyday():
-    """The project's own sentences, which a model is judged by: label<TAB>sentence"""
-    with open(os.path.join(os.path.dirname(__file__), "../../test/everyday.tsv"), encoding="utf-8") as f:
+def read_own(path):
+    """Sentences written for this project, in a file below the source's top: label<TAB>sentence, with a header"""
+    with open(os.path.join(os.path.dirname(__file__), "../..", path), encoding="utf-8") as f:
         next(f)
         rows = [line.rstrip("\n").split("\t") for line in f]
     return [(text, int(label)) for label, text in rows]
@@ -69,16 +69,16 @@ def unique(rows, seen=()):
     return out
 
 
-def runs(text, n=6):
+def runs(text, n):
     """Every n words in a row"""
     w = words(text)
     return {tuple(w[i:i + n]) for i in range(len(w) - n + 1)}
 
 
-def apart(rows, held):
-    """Rows that share no six words in a row with a text of `held`"""
-    taken = set().union(*(runs(text) for text, _ in held))
-    return [row for row in rows if taken.isdisjoint(runs(row[0]))]
+def apart(rows, held, n=6):
+    """Rows that share no n words in a row with a text of `held`"""
+    taken = set().union(*(runs(text, n) for text, _ in held))
+    return [row for row in rows if taken.isdisjoint(runs(row[0], n))]
 
 
 def hold_back_sst2(rows, rng, sentences):
@@ -105,8 +105,10 @@ def load_data(folder):
     """-> everything there is to train and to judge with, apart from each other"""
     rng = random.Random(SPLIT_SEED)
     path = lambda name: os.path.join(folder, name)
-    d = {"everyday": read_everyday(), "dev": read_sst2(path("sst2_dev.tsv"))}
-    judges = [text for text, _ in d["dev"] + d["everyday"]]
+    d = {name: read_own("test/%s.tsv" % name) for name in ("everyday", "tickets")}
+    d["dev"] = read_sst2(path("sst2_dev.tsv"))
+    judges = [text for text, _ in d["dev"] + d["everyday"] + d["tickets"]]
+    d["written"] = apart(unique(read_own("model/train/written.tsv"), judges), d["everyday"] + d["tickets"], 4)
     d["sst2"], d["held_sst2"] = hold_back_sst2(unique(read_sst2(path("sst2_train.tsv")), judges), rng, 500)
     short = read_sst2(path("rt_snippets.tsv.gz")) + read_sst2(path("customer_reviews.tsv.gz"))
     d["short"] = apart(unique(short, judges + [text for text, _ in d["sst2"]]), d["held_sst2"])

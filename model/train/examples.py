@@ -4,7 +4,9 @@ import numpy as np
 WINDOW = 126            # word pieces of a part of a review, without [CLS] and [SEP]
 WHOLE = 510             # of a whole review: as many as the model reads
 # What a student reads, and how much of a text's target its label tells
-TOLD = {"sst2": 0.0, "short": 0.0, "sentences": 0.25, "unlabelled_sentences": 0.0, "reviews": 0.5, "unlabelled": 0.0}
+TOLD = {"written": 0.9, "sst2": 0.0, "short": 0.0, "sentences": 0.25, "unlabelled_sentences": 0.0, "reviews": 0.5,
+        "unlabelled": 0.0}
+WRITTEN_TIMES = 3       # a student reads each of the few sentences written for it
 
 
 def window(ids, pieces, rng):
@@ -41,13 +43,13 @@ def for_teacher(texts, tokenizer, rng, seed):
 
 
 def for_student(texts, tokenizer, rng, sets, share):
-    """A share of these sets, of the unlabelled reviews half as much -> [(ids, label or -1, told)]: the label tells that
-    much of the target, the teachers tell the rest.  They know short texts better than their labels do; a review's label
-    is right for a part of its sentences."""
-    out = []
-    for name in sets:
-        some = texts[name]
-        n = round(share * len(some) / (2 if name == "unlabelled" else 1))
-        out += [(framed(window(some.either(i, rng), WHOLE, rng), tokenizer), int(some.labels[i]), TOLD[name])
-                for i in rng.sample(range(len(some)), n)]
-    return out
+    """A share of these sets, of the unlabelled reviews half as much, of what was written for it all and several times
+    -> [(ids, label or -1, told)]: the label tells that much of the target, the teachers tell the rest.  They know short
+    texts better than their labels do; a review's label is right for a part of its sentences."""
+    def chosen(name, n):
+        if name == "written":
+            return list(range(n)) * WRITTEN_TIMES
+        return rng.sample(range(n), round(share * n / (2 if name == "unlabelled" else 1)))
+
+    return [(framed(window(texts[name].either(i, rng), WHOLE, rng), tokenizer), int(texts[name].labels[i]), TOLD[name])
+            for name in sets for i in chosen(name, len(texts[name]))]

@@ -7,7 +7,7 @@ import torch
 
 from evaluate import answers, report
 from examples import for_student, for_teacher, one_hot
-from network import classifier, export, tune_gently
+from network import classifier, export, round_weights, tune_gently
 from swaps import same_answer
 from texts import load_texts
 from training import Settings, batches, cross_entropy, padded, train
@@ -83,7 +83,7 @@ def distil(a):
         plan = [batch for _ in range(a.epochs) for batch in batches(pairs, size(student.device), rng)]
         name = os.path.basename(os.path.normpath(a.out))
         learn(student, tokenizer, plan, Settings(name, a.seed, a.rate, compute=a.compute), os.path.join(a.work, name + ".pt"))
-    student.half()
+    round_weights(student)
     export(student, tokenizer, a.out)
     student.float()
     report(student, tokenizer, texts)

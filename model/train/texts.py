@@ -10,7 +10,7 @@ import numpy as np
 from corpora import load_data
 from swaps import swapped
 
-SWAPPED = {"sst2", "short", "reviews", "sentences"}    # sets whose texts are also read with other countries and names
+SWAPPED = {"written", "sst2", "short", "reviews", "sentences"}    # sets whose texts are also read with other countries and names
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 SENTENCE_WORDS = range(4, 26)
 SENTENCES = 3                                          # of a review, at most
@@ -91,7 +91,8 @@ def encode(rows, tokenizer, swap):
 def prepare(data, tokenizer, folder):
     """Writes a file for every set of texts."""
     sets = load_data(data)
-    del sets["dev"], sets["everyday"]                  # for make accuracy alone
+    for name in ("dev", "everyday", "tickets"):        # for make accuracy alone
+        del sets[name]
     sets["sentences"] = sentences(sets["reviews"], 1)
     sets["unlabelled_sentences"] = sentences(sets["unlabelled"], 2)
     os.makedirs(folder, exist_ok=True)

@@ -29,7 +29,7 @@ def write(path, lines):
 def encoder(folder, kind="bert", **options):
     """A folder with a small encoder, as save_pretrained leaves it, and its vocabulary"""
     torch.manual_seed(7)
-    sizes = {"vocab_size": len(list(dict.fromkeys(PIECES))), "max_position_embeddings": 128, "initializer_range": 0.2}
+    sizes = {"vocab_size": len(list(dict.fromkeys(PIECES))), "max_position_embeddings": 256, "initializer_range": 0.2}
     if kind == "bert":
         model = BertModel(BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
                                      **sizes, **options))

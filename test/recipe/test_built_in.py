@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from corpora import load_data, runs
 from evaluate import probabilities
 from examples import for_student, for_teacher
-from network import classifier, export
+from network import classifier, export, round_weights
 from swaps import TEMPLATES
 from teach import learner, mean_of_weights, opinion, targets
 from texts import load_texts
@@ -63,17 +63,21 @@ class BuiltIn(unittest.TestCase):
         return os.path.join(cls.folder, name)
 
     def test_held_back(self):
-        """No training text is among those that judge, nor shares six words in a row with a short one"""
+        """No training text is among those that judge; none shares six words in a row with a held-back phrase, nor one written
+        for the model four with a sentence written to judge it by"""
         data = load_data(self.path("data"))
         sizes = {name: len(rows) for name, rows in data.items()}
-        self.assertEqual((sizes["dev"], sizes["held_imdb"], sizes["held_amazon"], sizes["everyday"]), (20, 2000, 400, 100))
+        self.assertEqual((sizes["dev"], sizes["held_imdb"], sizes["held_amazon"]), (20, 2000, 400))
+        self.assertEqual((sizes["everyday"], sizes["tickets"]), (100, 500))
         self.assertGreaterEqual(sizes["held_sst2"], 500)
-        trained = data["sst2"] + data["short"] + data["reviews"] + data["unlabelled"]
-        judging = data["dev"] + data["everyday"] + data["held_sst2"] + data["held_imdb"] + data["held_amazon"]
+        trained = [row for name in ("sst2", "short", "reviews", "unlabelled", "written") for row in data[name]]
+        judging = [row for name in ("dev", "everyday", "tickets", "held_sst2", "held_imdb", "held_amazon") for row in data[name]]
         self.assertTrue({text for text, _ in trained}.isdisjoint({text for text, _ in judging}))
-        taken = set().union(*(runs(text) for text, _ in data["held_sst2"]))
-        self.assertTrue(all(taken.isdisjoint(runs(text)) for text, _ in data["sst2"] + data["short"]))
-        self.assertTrue(all(len(data[name]) > 100 for name in ("sst2", "short", "reviews")))
+        taken = set().union(*(runs(text, 6) for text, _ in data["held_sst2"]))
+        self.assertTrue(all(taken.isdisjoint(runs(text, 6)) for text, _ in data["sst2"] + data["short"]))
+        taken = set().union(*(runs(text, 4) for text, _ in data["everyday"] + data["tickets"]))
+        self.assertTrue(all(taken.isdisjoint(runs(text, 4)) for text, _ in data["written"]))
+        self.assertTrue(all(len(data[name]) > 100 for name in ("sst2", "short", "reviews", "written")))
         self.assertEqual((len(data["unlabelled"]), {label for _, label in data["unlabelled"]}), (60, {None}))
         self.assertNotIn("<br", " ".join(text for text, _ in data["reviews"] + data["unlabelled"]))
 
@@ -112,6 +116,20 @@ class BuiltIn(unittest.TestCase):
                    for folder in teachers + [self.path("mean")]]
         self.assertTrue(torch.equal(((weights[0] + weights[1]) / 2).half(), weights[2]))
 
+    def test_round_weights(self):
+        """Rows are whole multiples of a 127th of their largest, near what they were; the head keeps its own"""
+        before, after = learner(self.path("base"))[0], learner(self.path("base"))[0]
+        round_weights(after)
+        self.assertEqual({p.dtype for p in after.parameters()}, {torch.float16})
+        rounded = set()
+        for (name, a), (_, b) in zip(before.named_parameters(), after.named_parameters()):
+            if a.dim() == 2 and not torch.equal(a.half(), b):
+                rounded.add(name.split(".")[1] if name.startswith("distilbert") else name)
+                steps = b.float() / b.float().abs().amax(1, keepdim=True).clamp(min=1e-30) * 127
+                self.assertLess((steps - steps.round()).abs().max(), 0.13)
+                self.assertLess(((a - b) / a.abs().amax(1, keepdim=True).clamp(min=1e-30)).abs().max(), 0.5 / 127 + 1e-3)
+        self.assertEqual(rounded, {"embeddings", "transformer"})
+
     def test_teachers(self):
         """The student begins as the mean of the weights, and is told the mean of the probabilities"""
         models = [learner(self.path("base"))[0].eval() for _ in range(3)]
@@ -135,15 +153,17 @@ class BuiltIn(unittest.TestCase):
         self.assertEqual([row.tolist() for row in made], [[0.25, 0.75], [0.25, 0.75], [0.625, 0.375]])
 
     def test_examples(self):
-        """A teacher leaves out a third of the weak labels; a student reads shares of the sets that it is given"""
+        """A teacher leaves out a third of the weak labels; a student reads shares of the sets that it is given, and what was
+        written for it three times"""
         _, tokenizer = learner(self.path("base"))
         texts = load_texts(self.path("data"), tokenizer, self.path("work-of-examples"))
         sizes = {name: len(some) for name, some in texts.items()}
         taught = for_teacher(texts, tokenizer, random.Random(1), 1)
         left_out = len(range(1, sizes["short"], 3))
         self.assertEqual(len(taught), sizes["sst2"] + sizes["short"] - left_out + sizes["reviews"])
-        read = for_student(texts, tokenizer, random.Random(1), ["sentences", "unlabelled"], 0.5)
+        read = for_student(texts, tokenizer, random.Random(1), ["written", "sentences", "unlabelled"], 0.5)
         self.assertEqual([told for _, _, told in read].count(0.25), round(sizes["sentences"] / 2))
+        self.assertEqual([told for _, _, told in read].count(0.9), 3 * sizes["written"])
         self.assertEqual([label for _, label, _ in read].count(-1), 15)
         for ids, *_ in taught + read:
             self.assertEqual((ids[0], ids[-1]), (tokenizer.cls_token_id, tokenizer.sep_token_id))
