@@ -107,8 +107,9 @@ def load_data(folder):
     path = lambda name: os.path.join(folder, name)
     d = {name: read_own("test/%s.tsv" % name) for name in ("everyday", "tickets")}
     d["dev"] = read_sst2(path("sst2_dev.tsv"))
-    judges = [text for text, _ in d["dev"] + d["everyday"] + d["tickets"]]
-    d["written"] = apart(unique(read_own("model/train/written.tsv"), judges), d["everyday"] + d["tickets"], 4)
+    own = d["everyday"] + d["tickets"]
+    judges = [text for text, _ in d["dev"] + own]
+    d["written"] = apart(unique(read_own("model/train/written.tsv"), judges), own, 4)
     d["sst2"], d["held_sst2"] = hold_back_sst2(unique(read_sst2(path("sst2_train.tsv")), judges), rng, 500)
     short = read_sst2(path("rt_snippets.tsv.gz")) + read_sst2(path("customer_reviews.tsv.gz"))
     d["short"] = apart(unique(short, judges + [text for text, _ in d["sst2"]]), d["held_sst2"])
